@@ -1,0 +1,30 @@
+"""AMQP 0-9-1 through pika, and the only package that knows pika.
+
+A connection is owned by one thread, which runs nothing else: a `Consumer` to take messages and acknowledge them, a
+`Publisher` to publish with confirms, so that a blocked publisher never stops acknowledgements. Both come back by
+themselves when the broker does. Nothing here acknowledges a message before it is told to.
+"""
+
+from bridge.amqp.consumer import Consumer, Received
+from bridge.amqp.oneshot import connected, events, publish, queue_depth
+from bridge.amqp.publisher import MESSAGE_HEADER, Confirmation, Publication, Publisher, properties, with_headers
+from bridge.amqp.topology import DEAD, SourceQueue, Topology, declare
+
+__all__ = [
+    "DEAD",
+    "MESSAGE_HEADER",
+    "Confirmation",
+    "Consumer",
+    "Publication",
+    "Publisher",
+    "Received",
+    "SourceQueue",
+    "Topology",
+    "connected",
+    "declare",
+    "events",
+    "properties",
+    "publish",
+    "queue_depth",
+    "with_headers",
+]

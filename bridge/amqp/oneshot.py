@@ -1,0 +1,89 @@
+"""Short tasks over a connection of their own, for the command line."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from pika import BlockingConnection
+from pika.exceptions import (
+    AMQPConnectionError,
+    AMQPError,
+    ChannelClosedByBroker,
+    NackError,
+    ProbableAuthenticationError,
+    UnroutableError,
+)
+
+from bridge.amqp.connection import parameters
+from bridge.amqp.publisher import Confirmation, Publication
+from bridge.core.errors import ConfigError, Unavailable
+
+
+@contextmanager
+def connected(url: str) -> Iterator[BlockingConnection]:
+    """A connection for a short task.
+
+    Raises:
+        Unavailable: the broker does not answer, or the connection is lost in between.
+        ConfigError: the URL is none, or the broker refuses the login.
+    """
+    try:
+        connection = BlockingConnection(parameters(url))
+    except ProbableAuthenticationError:
+        raise ConfigError("the broker refuses the login in amqp_url") from None
+    except (AMQPError, OSError) as error:
+        raise Unavailable(f"the broker does not answer ({type(error).__name__})") from None
+    try:
+        yield connection
+    except AMQPConnectionError as error:
+        raise Unavailable(f"the connection to the broker was lost ({type(error).__name__})") from None
+    finally:
+        with suppress(AMQPError):
+            connection.close()
+
+
+def queue_depth(url: str, queue: str) -> int | None:
+    """How many messages wait in a queue; None where there is no such queue."""
+    with connected(url) as connection:
+        try:
+            return int(connection.channel().queue_declare(queue, passive=True).method.message_count)
+        except ChannelClosedByBroker:
+            return None
+
+
+def publish(url: str, publications: Sequence[Publication]) -> list[Confirmation]:
+    """Publishes in this sequence, waiting for each confirm."""
+    confirmations = []
+    with connected(url) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for one in publications:
+            try:
+                channel.basic_publish(one.exchange, one.routing_key, one.body, one.properties, mandatory=True)
+                confirmations.append(Confirmation.CONFIRMED)
+            except UnroutableError:
+                confirmations.append(Confirmation.RETURNED)
+            except NackError:
+                confirmations.append(Confirmation.LOST)
+            except ChannelClosedByBroker as error:
+                raise ConfigError(f"exchange {one.exchange}: the broker says {error.reply_text}") from None
+    return confirmations
+
+
+def events(url: str, exchange: str, binding: str, seconds: float | None) -> Iterator[tuple[str, bytes]]:
+    """Routing key and body of each event from now on, until none came for `seconds` (None: for ever).
+
+    It reads from a queue of its own, which goes away with the connection. The first thing that it yields is
+    `("", b"")`: the queue is bound.
+    """
+    with connected(url) as connection:
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        try:
+            channel.queue_bind(queue, exchange, binding)
+        except ChannelClosedByBroker as error:
+            raise ConfigError(f"exchange {exchange}: the broker says {error.reply_text}") from None
+        yield "", b""
+        for method, _properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=seconds):
+            if method is None:
+                return
+            yield method.routing_key, body

@@ -1,0 +1,75 @@
+"""What the bridge needs on the broker (DESIGN 3.3): exchanges, quorum queues, bindings, dead letters."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pika import BlockingConnection
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ChannelClosedByBroker
+
+from bridge.amqp.oneshot import connected
+from bridge.core.errors import ConfigError
+
+DEAD = "bridge.dead"  # exchange and queue of what cannot be read
+
+_QUORUM = {"x-queue-type": "quorum"}
+# The broker's own limit is a last resort: it counts every lost connection, so a small one would dead-letter good
+# messages (DESIGN 7). We count attempts ourselves.
+_SOURCE_QUEUE = {
+    **_QUORUM,
+    "x-delivery-limit": 1_000_000,
+    "x-dead-letter-exchange": DEAD,
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+}
+
+
+@dataclass(frozen=True)
+class SourceQueue:
+    """A queue to read from, and the topic exchange that feeds it."""
+
+    name: str
+    exchange: str
+    bindings: tuple[str, ...]
+    prefetch: int
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Everything on the broker that the bridge needs."""
+
+    sources: tuple[SourceQueue, ...]
+    event_exchanges: tuple[str, ...]
+
+
+def declare(url: str, topology: Topology, *, create: bool) -> None:
+    """Declares exchanges, queues and bindings; with `create` false only checks that they exist.
+
+    Raises:
+        Unavailable: the broker does not answer.
+        ConfigError: one of them exists and differs, or is missing, or the broker refuses the login.
+    """
+    exchanges = {source.exchange for source in topology.sources} | {*topology.event_exchanges, DEAD}
+    queues = [(DEAD, _QUORUM), *((source.name, _SOURCE_QUEUE) for source in topology.sources)]
+    bindings = [(DEAD, DEAD, "#"), *((s.name, s.exchange, key) for s in topology.sources for key in s.bindings)]
+    with connected(url) as connection:
+        for exchange in sorted(exchanges):
+            with _declaring(connection, f"exchange {exchange}") as channel:
+                channel.exchange_declare(exchange, "topic", durable=True, passive=not create)
+        for queue, arguments in queues:
+            with _declaring(connection, f"queue {queue}") as channel:
+                channel.queue_declare(queue, durable=True, passive=not create, arguments=arguments)
+        for queue, exchange, key in bindings if create else ():
+            with _declaring(connection, f"queue {queue}") as channel:
+                channel.queue_bind(queue, exchange, key)
+
+
+@contextmanager
+def _declaring(connection: BlockingConnection, what: str) -> Iterator[BlockingChannel]:
+    channel = connection.channel()
+    try:
+        yield channel
+    except ChannelClosedByBroker as error:
+        raise ConfigError(f"{what}: the broker says {error.reply_code} {error.reply_text}") from None
+    channel.close()

@@ -1,0 +1,140 @@
+"""Builds the program out of its parts, runs it, and is the only place with a clock."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import FrameType
+
+from bridge.amqp import Consumer, Publisher, SourceQueue, Topology, declare
+from bridge.config import Settings, load_channels
+from bridge.core.channel import Channel
+from bridge.core.errors import Unavailable
+from bridge.core.events import Origin
+from bridge.destinations.rabbitmq import destination
+from bridge.intake import Intake
+from bridge.relay import Relay
+from bridge.sources.rabbitmq import RabbitMQSource
+from bridge.store.store import Store
+
+log = logging.getLogger(__name__)
+
+EXIT_BUG = 70
+GRACE_SECONDS = 30.0  # to finish what was delivered after SIGTERM, and then to publish what is owed
+_FIRST_DELAY, _LAST_DELAY = 0.5, 10.0  # seconds between attempts to reach the broker at the start
+
+
+def now() -> str:
+    """The time in UTC, RFC 3339 with microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def topology_of(channels: Sequence[Channel]) -> Topology:
+    """What these channels need on the broker."""
+    return Topology(
+        sources=tuple(
+            SourceQueue(c.source.queue, c.source.exchange, c.source.bindings, c.source.prefetch) for c in channels
+        ),
+        event_exchanges=tuple(sorted({c.destination.exchange for c in channels})),
+    )
+
+
+def open_store(settings: Settings) -> Store:
+    """The store for `bridge run`: an empty SQLite file is brought up to the schema first.
+
+    Raises:
+        ConfigError: the schema is another than this version's.
+        Unavailable: the database does not answer, or another process holds the SQLite file.
+    """
+    store = Store(settings.database_url.get_secret_value())
+    store.lock()
+    if store.file and store.is_empty():
+        store.migrate()
+    store.check_schema()
+    return store
+
+
+class Bridge:
+    """The running service: two connections, a source, intake, and a relay."""
+
+    def __init__(self, settings: Settings, channels: Sequence[Channel], store: Store) -> None:
+        url, topology = settings.amqp_url.get_secret_value(), topology_of(channels)
+
+        def prepare() -> None:
+            declare(url, topology, create=settings.amqp_declare == "create")
+
+        self._prepare = prepare
+        self._publisher = Publisher(url, prepare=lambda: None)
+        self._consumer = Consumer(url, topology.sources, prepare)
+        self._relay = Relay(store, destination(self._publisher, {c.name: c.destination.exchange for c in channels}))
+        origin = Origin(settings.site, store.epoch())
+        intake = Intake(store, channels, origin, now, self._relay.owe)
+        queues = {channel.source.queue: channel.name for channel in channels}
+        self._source = RabbitMQSource(self._consumer, self._publisher, queues, intake.receive)
+
+    def start(self, stopping: threading.Event) -> bool:
+        """Declares what is needed, waiting for the broker as long as it takes, and begins; False when told to stop.
+
+        Raises:
+            ConfigError: the broker refuses the login, or an exchange or queue there differs.
+        """
+        delay = _FIRST_DELAY
+        while not stopping.is_set():
+            try:
+                self._prepare()
+            except Unavailable as error:
+                log.warning("waiting for the broker: %s", error)
+                stopping.wait(delay)
+                delay = min(delay * 2, _LAST_DELAY)
+                continue
+            for part in (self._publisher, self._relay, self._consumer, self._source):
+                part.start()
+            return True
+        return False
+
+    def drain(self) -> bool:
+        """Finishes what was delivered, publishes what is owed, and closes; says whether nothing was left."""
+        finished = self._source.drain(GRACE_SECONDS) and self._relay.drain(GRACE_SECONDS)
+        self._consumer.stop()
+        self._publisher.stop()
+        return finished
+
+
+def run(settings: Settings) -> None:
+    """Runs the service until SIGTERM or SIGINT; a second one ends it at once, which is safe by design.
+
+    Raises:
+        ConfigError: settings, channels, schema, login or an existing queue are not what they have to be.
+        Unavailable: the database does not answer, or another process holds the SQLite file.
+    """
+    channels = load_channels(settings.channels)
+    store = open_store(settings)
+    stopping = threading.Event()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if stopping.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    threading.excepthook = _end
+    if settings.site == "default":
+        log.warning("site is not set: set BRIDGE_SITE, so that events of two sites can be told apart")
+    service = Bridge(settings, channels, store)
+    if service.start(stopping):
+        log.info("ready", extra={"channels": ",".join(channel.name for channel in channels), "site": settings.site})
+        stopping.wait()
+        log.info("ending: finishing what was delivered")
+        if not service.drain():
+            log.warning("ended before everything was published; the rest follows at the next start")
+    store.close()
+
+
+def _end(failure: threading.ExceptHookArgs) -> None:
+    """A thread that died would leave the service deaf: end it, so that it is started again."""
+    log.critical("bug: a thread ended", exc_info=failure.exc_value)
+    os._exit(EXIT_BUG)

@@ -1,0 +1,221 @@
+"""The commands: each reads settings, calls one function, prints, and ends with the exit code of DESIGN 3.1."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+
+from bridge import __version__, amqp, app, explain, figures, sending
+from bridge.config import Settings, load_channels, load_settings
+from bridge.core.channel import Channel, DataType
+from bridge.core.errors import BridgeError, ConfigError, Unavailable
+from bridge.core.events import EVENTS
+from bridge.examples import failures
+from bridge.log import set_up
+from bridge.schema import event_schema
+from bridge.store.store import Store
+
+EXIT_WRONG, EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_CONFIG = 1, 2, 69, 78
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Correlates HL7 v2 imaging orders with DICOM objects, and publishes enriched events.",
+)
+output = Console(soft_wrap=True, highlight=False)
+
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+class _Chosen:
+    """What was chosen before the command's name."""
+
+    config: Path | None = None
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        cli()
+    except ConfigError as error:
+        _fail(error.mistakes, EXIT_CONFIG)
+    except Unavailable as error:
+        _fail([str(error)], EXIT_UNAVAILABLE)
+    except BridgeError as error:
+        _fail([str(error)], EXIT_WRONG)
+    except Exception:
+        logging.getLogger(__name__).exception("bug: please report this")
+        sys.exit(app.EXIT_BUG)
+
+
+def _fail(lines: Any, code: int) -> None:
+    for line in lines:
+        print(f"bridge: {line}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"hl7-dicom-bridge {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def choose(
+    config: Annotated[Path | None, typer.Option(help="The settings file, else BRIDGE_CONFIG or ./bridge.toml.")] = None,
+    _version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Options before the command."""
+    _Chosen.config = config
+
+
+def _settings() -> tuple[Settings, Path | None]:
+    settings, file = load_settings(_Chosen.config)
+    set_up(settings.log_level, settings.log_format)
+    return settings, file
+
+
+def _store(settings: Settings) -> Store:
+    """The store, for looking only: its schema must be there already."""
+    store = Store(settings.database_url.get_secret_value())
+    store.check_schema()
+    return store
+
+
+@cli.command()
+def run() -> None:
+    """Runs the service until SIGTERM."""
+    settings, file = _settings()
+    logging.getLogger(__name__).info(
+        "starting", extra={"version": __version__, "settings": file or "built in", "channels": settings.channels}
+    )
+    app.run(settings)
+
+
+@cli.command()
+def check(
+    file: Annotated[Path | None, typer.Argument(help="One channel file, else all of the channels folder.")] = None,
+    connect: Annotated[bool, typer.Option("--connect", help="Also try the broker and the database.")] = False,
+) -> None:
+    """Validates settings and channels, and runs the channels' examples."""
+    settings, _ = _settings()
+    channels = load_channels(file or settings.channels)
+    wrong = [line for channel in channels for line in failures(channel)]
+    for line in wrong:
+        print(line, file=sys.stderr)
+    if connect:
+        amqp.declare(settings.amqp_url.get_secret_value(), app.topology_of(channels), create=False)
+        _store(settings)
+    examples = sum(len(channel.examples) for channel in channels)
+    print(f"{len(channels)} channels, {examples} examples, {len(wrong)} wrong")
+    if wrong:
+        raise typer.Exit(EXIT_WRONG)
+
+
+@cli.command()
+def migrate() -> None:
+    """Brings the database to the schema of this version, creating it where there is none."""
+    settings, _ = _settings()
+    before, after = Store(settings.database_url.get_secret_value()).migrate()
+    print(f"schema {after}" if before == after else f"schema {before or 'none'} -> {after}")
+
+
+@cli.command()
+def status(as_json: Json = False) -> None:
+    """The ledger: what was received and what became of it."""
+    settings, file = _settings()
+    store = _store(settings)
+    ledger, rejected = figures.ledger(store, settings.amqp_url.get_secret_value())
+    if as_json:
+        print(json.dumps(ledger))
+    else:
+        output.print(f"settings {file or 'built in'}, database {store.name}")
+        output.print(figures.table(ledger, rejected))
+
+
+@cli.command(name="explain")
+def explain_key(
+    key: Annotated[str, typer.Argument(help="A UID, accession, placer or filler number, or patient ID.")],
+    as_json: Json = False,
+    redact: Annotated[bool, typer.Option("--redact", help="Hide patient data.")] = False,
+) -> None:
+    """Why a study is linked to an order, or why not."""
+    settings, _ = _settings()
+    with _store(settings).read() as db:
+        found = explain.find(db, key)
+    if not found:
+        print("nothing known has this key", file=sys.stderr)
+        raise typer.Exit(EXIT_WRONG)
+    if as_json:
+        print(msgspec.json.encode(explain.as_json(found, redact=redact)).decode())
+    else:
+        output.print(explain.as_text(found, key, redact=redact))
+
+
+@cli.command()
+def send(
+    files: Annotated[list[Path], typer.Argument(help="HL7 or DICOM files.")],
+    data_type: Annotated[DataType | None, typer.Option("--as", help="What they are, where it cannot be seen.")] = None,
+) -> None:
+    """Publishes files as a channel would."""
+    settings, _ = _settings()
+    channels = load_channels(settings.channels)
+    publications = [sending.publication(file, channels, data_type) for file in files]
+    confirmations = amqp.publish(settings.amqp_url.get_secret_value(), publications)
+    for file, publication, confirmation in zip(files, publications, confirmations, strict=True):
+        print(f"{file}  {publication.exchange}  {publication.routing_key}  {confirmation}")
+    if any(confirmation is not amqp.Confirmation.CONFIRMED for confirmation in confirmations):
+        raise typer.Exit(EXIT_WRONG)
+
+
+@cli.command()
+def listen(
+    binding: Annotated[str, typer.Argument(help="For example instance.enriched.CT or study.#")] = "#",
+    as_json: Json = False,
+    seconds: Annotated[float | None, typer.Option(help="End when none came for so long.")] = None,
+) -> None:
+    """Shows events as they pass, from now on."""
+    settings, _ = _settings()
+    exchange = _exchange_of_events(load_channels(settings.channels))
+    for key, body in amqp.events(settings.amqp_url.get_secret_value(), exchange, binding, seconds):
+        if not key:
+            print(f"listening on {exchange} for {binding}", file=sys.stderr, flush=True)
+        elif as_json:
+            print(body.decode(), flush=True)
+        else:
+            print(sending.one_line(body), flush=True)
+
+
+def _exchange_of_events(channels: list[Channel]) -> str:
+    return channels[0].destination.exchange
+
+
+@cli.command()
+def schema(
+    event: Annotated[
+        str | None, typer.Argument(help="An event, such as instance.enriched; else all are listed.")
+    ] = None,
+) -> None:
+    """The JSON Schema of an event."""
+    if event is None:
+        print("\n".join(EVENTS))
+    elif event in EVENTS:
+        print(json.dumps(event_schema(event), indent=2))
+    else:
+        print(f"there is no event {event}; there are {', '.join(EVENTS)}", file=sys.stderr)
+        raise typer.Exit(EXIT_USAGE)
+
+
+@cli.command()
+def demo() -> None:
+    """Real orders and objects through RabbitMQ: what the bridge does, in a minute."""
+    from bridge import demo as shown
+
+    set_up("warning", None)
+    raise typer.Exit(shown.run())

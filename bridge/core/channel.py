@@ -1,0 +1,54 @@
+"""An integration channel: where messages come from, which are accepted, and where the events go."""
+
+from enum import StrEnum
+
+from bridge.core.struct import Value
+
+
+class DataType(StrEnum):
+    """Mirth's names of the data types that a channel can carry."""
+
+    HL7V2 = "HL7V2"
+    DICOM = "DICOM"
+
+
+class Source(Value):
+    """The RabbitMQ queue that a channel reads from, and how it reads what comes."""
+
+    data_type: DataType
+    exchange: str
+    queue: str
+    bindings: tuple[str, ...]
+    prefetch: int
+    charset: str  # of HL7 messages that declare none
+    timezone: str  # of HL7 times that state none (IANA name)
+
+
+class Destination(Value):
+    """The exchange that a channel's events go to."""
+
+    exchange: str
+    events: tuple[str, ...]  # names with * for a word: instance.*, study.matched
+    attributes: tuple[str, ...]  # DICOM keywords that an event of an instance carries
+
+
+class Example(Value):
+    """A message and what the channel must make of it: the channel's unit test, run by `bridge check`."""
+
+    name: str
+    file: str  # beside the channel file, or pydicom:NAME for one that the pydicom package ships
+    outcome: str  # TRANSFORMED, FILTERED or ERROR
+    orders: int | None  # how many requested procedures an order message is about
+    code: str | None  # of an ERROR
+
+
+class Channel(Value):
+    """One file of the channels folder."""
+
+    name: str
+    description: str
+    source: Source
+    message_types: tuple[str, ...]
+    destination: Destination
+    folder: str
+    examples: tuple[Example, ...] = ()

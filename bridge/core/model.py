@@ -1,0 +1,181 @@
+"""The facts: what one message says about orders, objects and patients, each value with the place it was read from.
+
+A fact is what was stated, not what is true: nothing here is merged, compared or decided.
+`where` is an HL7 path (`PID-3[2].1`) or a DICOM tag (`00100020`, `00400275[1].00080050`).
+"""
+
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from bridge.core.instance_number import InstanceNumber
+from bridge.core.struct import Value
+
+
+class Issuer(Value):
+    """Who assigned an identifier: HL7's HD, DICOM's HL7v2 Hierarchic Designator Macro (PS3.3 10.17)."""
+
+    namespace_id: str | None = None
+    universal_id: str | None = None
+    universal_id_type: str | None = None
+
+
+class Stated(Value):
+    """A plain value and the place it was read from."""
+
+    value: str
+    where: str
+
+
+class Identifier(Value):
+    """An identifier, its issuer, and the place it was read from (HL7 EI and CX)."""
+
+    value: str
+    where: str
+    issuer: Issuer | None = None
+    type_code: str | None = None  # CX.5, HL7 table 0203
+
+
+class PersonName(Value):
+    """A name in DICOM's PN form, `Family^Given^Middle^Prefix^Suffix`, for each representation (PS3.5 6.2)."""
+
+    alphabetic: str | None = None
+    ideographic: str | None = None
+    phonetic: str | None = None
+
+
+class Code(Value):
+    """A coded entry (HL7 CE and CWE, DICOM code sequence)."""
+
+    code: str | None = None
+    display: str | None = None
+    system: str | None = None
+
+
+class Person(Value):
+    """Somebody who is not the patient, such as the ordering provider (HL7 XCN)."""
+
+    value: str | None = None
+    issuer: Issuer | None = None
+    name: PersonName | None = None
+
+
+class Patient(Value):
+    """A patient as one message states it.
+
+    `birth_date` is `YYYY-MM-DD`, `YYYY-MM` or `YYYY`; `sex` is F, M or O (PS3.3 C.7.1.1).
+    """
+
+    identifiers: tuple[Identifier, ...] = ()
+    names: tuple[PersonName, ...] = ()
+    birth_date: str | None = None
+    sex: str | None = None
+
+
+class ScheduledStep(Value):
+    """A scheduled procedure step (PS3.3 C.4.10)."""
+
+    scheduled_procedure_step_id: str | None = None
+    modality: str | None = None
+    scheduled_procedure_step_start_date_time: str | None = None  # RFC 3339, or a date where no time is known
+    scheduled_procedure_step_description: str | None = None
+    scheduled_protocol_code: Code | None = None
+    scheduled_station_ae_title: tuple[str, ...] = ()
+    scheduled_station_name: tuple[str, ...] = ()
+    scheduled_procedure_step_location: str | None = None
+    scheduled_performing_physician_name: str | None = None
+
+
+class OrderSource(Value):
+    """Where an order was last stated."""
+
+    sending_application: str | None = None
+    sending_facility: str | None = None
+    message_type: str | None = None
+    message_control_id: str | None = None
+    channel: str | None = None
+
+
+class OrderUpdate(Value):
+    """What one HL7 message says about one requested procedure.
+
+    A field that the message does not mention is UNSET and changes nothing; one that it sets to `""` is None and
+    deletes what was known (HL7 2.5.1, 2.5.3). `accession_numbers` and `study_instance_uids` list every distinct value
+    that the message gives, the preferred place first; more than one makes the order contradictory with itself.
+    """
+
+    message_time: str  # RFC 3339 in UTC, "" where the message states no time at all
+    order_control: str | None
+    source: OrderSource
+    order_status: str | UnsetType | None = UNSET
+    placer_order_number: Identifier | UnsetType | None = UNSET
+    filler_order_number: Identifier | UnsetType | None = UNSET
+    accession_numbers: tuple[Identifier, ...] | UnsetType = UNSET
+    study_instance_uids: tuple[Stated, ...] | UnsetType = UNSET
+    requested_procedure_id: Stated | UnsetType | None = UNSET
+    modality: Stated | UnsetType | None = UNSET
+    procedure: Code | UnsetType | None = UNSET
+    priority: str | UnsetType | None = UNSET  # STAT, HIGH, ROUTINE, MEDIUM
+    reason: str | UnsetType | None = UNSET
+    clinical_information: str | UnsetType | None = UNSET
+    ordered_at: str | UnsetType | None = UNSET
+    patient_identifiers: tuple[Identifier, ...] | UnsetType = UNSET
+    patient_names: tuple[PersonName, ...] | UnsetType = UNSET
+    birth_date: str | UnsetType | None = UNSET
+    sex: str | UnsetType | None = UNSET
+    visit_number: str | UnsetType | None = UNSET
+    account_number: str | UnsetType | None = UNSET
+    ordering_provider: Person | UnsetType | None = UNSET
+    scheduled_steps: tuple[ScheduledStep, ...] | UnsetType = UNSET
+
+
+class Request(Value):
+    """One item of Request Attributes (0040,0275) or Referenced Request (0040,A370)."""
+
+    study_instance_uid: Stated | None = None
+    accession_number: Identifier | None = None
+    requested_procedure_id: Stated | None = None
+    scheduled_procedure_step_id: Stated | None = None
+    placer_order_number: Identifier | None = None
+    filler_order_number: Identifier | None = None
+
+
+class Statement(Value):
+    """All of an object's header that linking looks at. The objects of a study mostly share one."""
+
+    study_instance_uid: str
+    accession_number: Identifier | None = None  # (0008,0050)
+    requests: tuple[Request, ...] = ()
+    patient: Patient = Patient()
+    patient_identity_removed: bool = False  # (0012,0062)
+    modality: str | None = None
+
+
+class Instance(Value):
+    """What one DICOM object's header says."""
+
+    sop_instance_uid: str
+    sop_class_uid: str | None
+    sop_class_name: str | None
+    series_instance_uid: str | None
+    transfer_syntax_uid: str | None
+    series_number: int | None
+    number_of_frames: int | None
+    instance_number: InstanceNumber
+    statement: Statement
+    dicom: dict[str, Any]  # DICOM JSON Model (PS3.18 F) of the attributes that the channel keeps
+    attributes_modified_at: str | None = None  # latest (0400,0562), RFC 3339
+
+
+class Filtered(Value):
+    """A message that is read and not wanted, with the reason for people (no patient data)."""
+
+    reason: str
+
+
+class OrderMessage(Value):
+    """An imaging order message: one update or more; `warnings` name places, never values."""
+
+    updates: tuple[OrderUpdate, ...]
+    message_control_id: str | None = None
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,66 @@
+"""The two ports: what every source is given, and what every destination is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+
+from bridge.core.struct import Value
+
+
+class Inbound(Value):
+    """One message as a source received it.
+
+    `headers` holds the transport's own headers that mean something here (`calling-aet`, `traceparent`);
+    `redelivered` says that an earlier attempt to handle it may have failed.
+    """
+
+    channel: str
+    body: bytes
+    content_type: str | None = None
+    content_encoding: str | None = None
+    message_id: str | None = None
+    correlation_id: str | None = None
+    headers: Mapping[str, str] = {}
+    redelivered: bool = False
+
+
+class Verb(StrEnum):
+    """What a source has to do with a message (DESIGN 7)."""
+
+    ACCEPTED = "accepted"  # durable, a duplicate, or filtered: acknowledge
+    REJECTED = "rejected"  # can never be read: dead-letter it, then acknowledge
+    RETRY = "retry"  # our database is not there: keep it and try again
+
+
+class Outcome(Value):
+    """The answer to one `Inbound`; `code` and `reason` are set when it is rejected, and hold no patient data."""
+
+    verb: Verb
+    code: str | None = None
+    reason: str | None = None
+
+
+class Outbound(Value):
+    """One event on its way out; `id` is its row in the outbox."""
+
+    id: int
+    channel: str
+    routing_key: str
+    event_id: str
+    type: str
+    time: str
+    body: bytes
+    headers: Mapping[str, str]
+    copies: Sequence[str] = ()  # further routing keys (AMQP header CC)
+    correlation_id: str | None = None
+
+
+class Delivery(StrEnum):
+    """What became of one `Outbound`."""
+
+    SENT = "sent"
+    UNROUTED = "unrouted"  # the broker has it confirmed and returned: no queue is bound for it
+    FAILED = "failed"  # not confirmed: send it again
+
+
+Receive = Callable[[Sequence[Inbound]], Sequence[Outcome]]
+Send = Callable[[Sequence[Outbound]], Sequence[Delivery]]

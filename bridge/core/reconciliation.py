@@ -1,0 +1,65 @@
+"""Where an object's header and its orders differ, and what the orders say: a proposal, never a silent change."""
+
+from collections.abc import Sequence
+
+from bridge.core.model import Patient, Statement
+from bridge.core.orders import Order
+from bridge.core.patients import person_identifiers
+from bridge.core.struct import Value
+
+
+class Difference(Value):
+    """One attribute; dates are `YYYY-MM-DD`. `received` is null where the header leaves it empty."""
+
+    tag: str
+    keyword: str
+    vr: str
+    received: str | None
+    ordered: str
+
+
+def reconcile(said: Statement, orders: Sequence[Order]) -> tuple[Difference, ...]:
+    """The attributes of which the orders, where they agree among themselves, say something else than the header."""
+    header = said.patient
+    number = said.accession_number
+    rows = (
+        ("00080050", "AccessionNumber", "SH", number.value if number else None, [_accessions(o) for o in orders]),
+        ("00100010", "PatientName", "PN", _name(header), [[_name(o.patient)] for o in orders]),
+        ("00100020", "PatientID", "LO", _patient_id(header), [_patient_ids(o) for o in orders]),
+        ("00100030", "PatientBirthDate", "DA", header.birth_date, [[o.patient.birth_date] for o in orders]),
+        ("00100040", "PatientSex", "CS", header.sex, [[o.patient.sex] for o in orders]),
+        ("0020000D", "StudyInstanceUID", "UI", said.study_instance_uid, [_study_uids(o) for o in orders]),
+    )
+    return tuple(
+        Difference(tag, keyword, vr, received, proposed)
+        for tag, keyword, vr, received, ordered in rows
+        if (proposed := _proposal(received, ordered)) is not None
+    )
+
+
+def _proposal(received: str | None, ordered: Sequence[Sequence[str | None]]) -> str | None:
+    """What every order says first, unless the header already says what one of them says."""
+    first = {values[0] for values in ordered if values and values[0]}
+    if len(first) != 1 or any(received in values for values in ordered):
+        return None
+    return first.pop()
+
+
+def _accessions(order: Order) -> list[str]:
+    return [number.value for number in order.accession_numbers]
+
+
+def _study_uids(order: Order) -> list[str]:
+    return [uid.value for uid in order.study_instance_uids]
+
+
+def _patient_ids(order: Order) -> list[str]:
+    return [i.value for i in person_identifiers(order.identity)]
+
+
+def _patient_id(patient: Patient) -> str | None:
+    return patient.identifiers[0].value if patient.identifiers else None
+
+
+def _name(patient: Patient) -> str | None:
+    return (patient.names[0].alphabetic or "").rstrip("^ ") or None if patient.names else None

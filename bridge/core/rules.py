@@ -1,0 +1,80 @@
+"""The keys under which orders and studies find each other (DESIGN 4.2). A new rule is one row of `RULES`."""
+
+from collections.abc import Callable, Iterable
+
+from bridge.core.model import Identifier, Stated, Statement
+from bridge.core.orders import Order
+from bridge.core.patients import identity, is_placeholder, person_identifiers
+from bridge.core.struct import Value
+
+
+class Key(Value):
+    """One value that can be shared; the store indexes (`rule`, `value`), issuers are compared afterwards."""
+
+    rule: str
+    number: Identifier
+
+
+class Rule(Value):
+    """How orders and studies come to share a key: two pure functions. The strongest rule stands first in `RULES`."""
+
+    name: str
+    of_order: Callable[[Order], Iterable[Identifier | Stated | None]]
+    of_statement: Callable[[Statement], Iterable[Identifier | Stated | None]]
+
+
+STUDY_INSTANCE_UID = "study-instance-uid"
+ACCESSION_NUMBER = "accession-number"
+PATIENT_ID = "patient-id"  # finds, and never links
+
+RULES = (
+    Rule(
+        STUDY_INSTANCE_UID,
+        lambda order: order.study_instance_uids,
+        lambda said: (Stated(said.study_instance_uid, "0020000D"), *(r.study_instance_uid for r in said.requests)),
+    ),
+    Rule(
+        ACCESSION_NUMBER,
+        lambda order: order.accession_numbers,
+        lambda said: (said.accession_number, *(r.accession_number for r in said.requests)),
+    ),
+)
+
+
+def order_keys(order: Order) -> tuple[Key, ...]:
+    """The keys under which an order can be found."""
+    own = {i.value for i in person_identifiers(order.identity)}
+    return tuple(dict.fromkeys(key for rule in RULES for key in _keys(rule, rule.of_order(order), own)))
+
+
+def study_keys(statements: Iterable[Statement]) -> tuple[Key, ...]:
+    """The keys under which a study can be found."""
+    said = tuple(statements)
+    own = {i.value for s in said for i in person_identifiers(identity(s.patient))}
+    return tuple(dict.fromkeys(key for rule in RULES for s in said for key in _keys(rule, rule.of_statement(s), own)))
+
+
+def _keys(rule: Rule, stated: Iterable[Identifier | Stated | None], patient_values: set[str]) -> Iterable[Key]:
+    """A placeholder, or a value that is a patient identifier, is no key (DESIGN 4.2)."""
+    for number in stated:
+        if number is None or is_placeholder(number.value) or number.value in patient_values:
+            continue
+        yield Key(rule.name, number if isinstance(number, Identifier) else Identifier(number.value, number.where))
+
+
+def order_lookups(order: Order) -> frozenset[tuple[str, str]]:
+    """Everything that a person may look an order up by: (rule, bare value); more than what links."""
+    numbers = (
+        ("placer-order-number", order.placer_order_number),
+        ("filler-order-number", order.filler_order_number),
+    )
+    keys = {(key.rule, key.number.value) for key in order_keys(order)}
+    keys |= {(name, number.value) for name, number in numbers if number}
+    return frozenset(keys | {(PATIENT_ID, i.value) for i in order.identity.identifiers})
+
+
+def study_lookups(statements: Iterable[Statement]) -> frozenset[tuple[str, str]]:
+    """The same for a study."""
+    said = tuple(statements)
+    keys = {(key.rule, key.number.value) for key in study_keys(said)}
+    return frozenset(keys | {(PATIENT_ID, i.value) for s in said for i in s.patient.identifiers})

@@ -1,0 +1,1 @@
+"""Where events go: each destination is a `Send`."""

@@ -1,0 +1,57 @@
+"""Publishes events to the topic exchange of their channel, persistent, mandatory and with confirms (DESIGN 3.4)."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from bridge.amqp import Confirmation, Publication, Publisher, properties
+from bridge.core.events import CONTENT_TYPE
+from bridge.core.ports import Delivery, Outbound, Send
+
+_DELIVERIES = {
+    Confirmation.CONFIRMED: Delivery.SENT,
+    Confirmation.RETURNED: Delivery.UNROUTED,
+    Confirmation.LOST: Delivery.FAILED,
+}
+
+
+def destination(publisher: Publisher, exchanges: Mapping[str, str]) -> Send:
+    """A `Send` that waits for all confirms of a batch together; `exchanges` by channel name.
+
+    An event of a channel that is no longer there leaves through the first one's exchange.
+    """
+    fallback = next(iter(exchanges.values()))
+
+    def send(batch: Sequence[Outbound]) -> Sequence[Delivery]:
+        answered = threading.Event()
+        answer: list[Confirmation] = []
+
+        def done(confirmations: list[Confirmation]) -> None:
+            answer[:] = confirmations
+            answered.set()
+
+        publisher.submit([_publication(event, exchanges.get(event.channel, fallback)) for event in batch], done)
+        answered.wait()
+        return [_DELIVERIES[confirmation] for confirmation in answer]
+
+    return send
+
+
+def _publication(event: Outbound, exchange: str) -> Publication:
+    headers: dict[str, object] = {f"ce-{name}": value for name, value in event.headers.items()}
+    if event.copies:
+        headers["CC"] = list(event.copies)
+    return Publication(
+        exchange,
+        event.routing_key,
+        event.body,
+        properties(
+            content_type=CONTENT_TYPE,
+            message_id=event.event_id,
+            type=event.type,
+            timestamp=int(datetime.fromisoformat(event.time).timestamp()),
+            correlation_id=event.correlation_id,
+            headers=headers,
+        ),
+        key=event.event_id,
+    )

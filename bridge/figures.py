@@ -1,0 +1,41 @@
+"""The ledger as `bridge status` shows it (DESIGN 3.5)."""
+
+import sys
+from typing import Any
+
+from rich.table import Table
+
+from bridge.amqp import DEAD, queue_depth
+from bridge.core.decision import Verdict
+from bridge.core.errors import BridgeError
+from bridge.store.store import Store
+
+
+def ledger(store: Store, amqp_url: str) -> tuple[dict[str, Any], dict[str, int]]:
+    """The ledger, and the rejected messages by code. `dead` is null where the broker does not answer."""
+    with store.read() as db:
+        found = db.figures()
+    try:
+        dead = queue_depth(amqp_url, DEAD)
+    except BridgeError as error:
+        print(f"bridge: dead letters are not counted: {error}", file=sys.stderr)
+        dead = None
+    statuses = ("TRANSFORMED", "FILTERED", "ERROR")
+    return {
+        "messages": {s: found["messages"].get(s, 0) for s in statuses} | {"DUPLICATE": found["duplicates"]["all"]},
+        "outbox": {s: found["outbox"].get(s, 0) for s in ("QUEUED", "SENT", "UNROUTED")},
+        **found["stored"],
+        "studies": {verdict: found["studies"].get(verdict, 0) for verdict in Verdict},
+        "dead": dead,
+    }, found["rejected"]
+
+
+def table(figures: dict[str, Any], rejected: dict[str, int]) -> Table:
+    """The same for people."""
+    shown = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in figures.items():
+        parts = value.items() if isinstance(value, dict) else [("", "?" if value is None else value)]
+        shown.add_row(name, "   ".join(f"{part} {count}".strip() for part, count in parts))
+    if rejected:
+        shown.add_row("rejected", "   ".join(f"{code} {count}" for code, count in sorted(rejected.items())))
+    return shown

@@ -1,0 +1,263 @@
+"""Reads the header of a DICOM object (PS3.10 file or bare data set) into an `Instance`; pixels are never looked at.
+
+An identifier is given as it stands or not at all: never shortened, never one of several, never guessed.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from bridge.core.errors import Invalid
+from bridge.core.instance_number import InstanceNumber, parse_instance_number
+from bridge.core.model import Identifier, Instance, Issuer, Patient, Request, Stated, Statement
+from bridge.formats.dicom_elements import MAX_INFLATED, MAX_NESTING, DataSet, read_part10, tag_name
+from bridge.formats.dicom_values import (
+    attribute_tag,
+    json_model,
+    moment_in_utc,
+    person_names,
+    text,
+    texts,
+    whole_date,
+)
+from bridge.formats.sop_classes import instance_number_type, sop_class_name
+
+# What the event's `dicom` part holds unless the channel says otherwise.
+DEFAULT_ATTRIBUTES = (
+    "ImageType",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyDate",
+    "SeriesDate",
+    "StudyTime",
+    "AccessionNumber",
+    "Modality",
+    "Manufacturer",
+    "StationName",
+    "StudyDescription",
+    "SeriesDescription",
+    "PatientID",
+    "IssuerOfPatientID",
+    "BodyPartExamined",
+    "SliceThickness",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "StudyID",
+    "SeriesNumber",
+    "InstanceNumber",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "RequestAttributesSequence",
+)
+
+_MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
+
+_MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
+_TRANSFER_SYNTAX_UID = 0x00020010
+_SOP_CLASS_UID = 0x00080016
+_SOP_INSTANCE_UID = 0x00080018
+_ACCESSION_NUMBER = 0x00080050
+_ISSUER_OF_ACCESSION_NUMBER_SEQUENCE = 0x00080051
+_MODALITY = 0x00080060
+_TIMEZONE_OFFSET_FROM_UTC = 0x00080201
+_PATIENT_NAME = 0x00100010
+_PATIENT_ID = 0x00100020
+_ISSUER_OF_PATIENT_ID = 0x00100021
+_ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE = 0x00100024
+_PATIENT_BIRTH_DATE = 0x00100030
+_PATIENT_SEX = 0x00100040
+_OTHER_PATIENT_IDS = 0x00101000  # retired
+_OTHER_PATIENT_IDS_SEQUENCE = 0x00101002
+_PATIENT_IDENTITY_REMOVED = 0x00120062
+_STUDY_INSTANCE_UID = 0x0020000D
+_SERIES_INSTANCE_UID = 0x0020000E
+_SERIES_NUMBER = 0x00200011
+_INSTANCE_NUMBER = 0x00200013
+_NUMBER_OF_FRAMES = 0x00280008
+_SCHEDULED_PROCEDURE_STEP_ID = 0x00400009
+_ORDER_PLACER_IDENTIFIER_SEQUENCE = 0x00400026
+_ORDER_FILLER_IDENTIFIER_SEQUENCE = 0x00400027
+_LOCAL_NAMESPACE_ENTITY_ID = 0x00400031
+_UNIVERSAL_ENTITY_ID = 0x00400032
+_UNIVERSAL_ENTITY_ID_TYPE = 0x00400033
+_IDENTIFIER_TYPE_CODE = 0x00400035
+_REQUEST_ATTRIBUTES_SEQUENCE = 0x00400275
+_REQUESTED_PROCEDURE_ID = 0x00401001
+_PLACER_ORDER_NUMBER = 0x00402016
+_FILLER_ORDER_NUMBER = 0x00402017
+_REFERENCED_REQUEST_SEQUENCE = 0x0040A370
+_ORIGINAL_ATTRIBUTES_SEQUENCE = 0x04000561
+_ATTRIBUTE_MODIFICATION_DATE_TIME = 0x04000562
+
+
+def read_instance(
+    body: bytes,
+    *,
+    attributes: Sequence[str] = DEFAULT_ATTRIBUTES,
+    max_inflated: int = MAX_INFLATED,
+    max_nesting: int = MAX_NESTING,
+) -> Instance:
+    """What the header of one DICOM object says.
+
+    `attributes` are the keywords or tags kept for `Instance.dicom`; private ones only when named, binary values never.
+    `max_inflated` bounds a deflated data set, in bytes; `max_nesting` sequences within sequences.
+
+    Raises Invalid: `dicom-not-dicom`, `dicom-truncated` (before the pixel data), `dicom-malformed`, `dicom-too-deep`,
+    `dicom-inflated-too-large`, `dicom-media-directory` (a DICOMDIR), `dicom-no-sop-instance-uid`,
+    `dicom-no-study-instance-uid`. Raises ConfigError when `attributes` names none.
+    """
+    kept = _tags(tuple(attributes))
+    meta, header = read_part10(body, max_inflated=max_inflated, max_nesting=max_nesting)
+    sop_class_uid = text(header, _SOP_CLASS_UID)
+    if _MEDIA_STORAGE_DIRECTORY in (sop_class_uid, text(meta, _MEDIA_STORAGE_SOP_CLASS_UID)):
+        raise Invalid("dicom-media-directory", "a DICOMDIR lists objects and is none itself")
+    return Instance(
+        sop_instance_uid=_required_uid(header, _SOP_INSTANCE_UID, "sop-instance-uid"),
+        sop_class_uid=sop_class_uid,
+        sop_class_name=sop_class_name(sop_class_uid),
+        series_instance_uid=text(header, _SERIES_INSTANCE_UID),
+        transfer_syntax_uid=text(meta, _TRANSFER_SYNTAX_UID),
+        series_number=_integer(header, _SERIES_NUMBER),
+        number_of_frames=_integer(header, _NUMBER_OF_FRAMES),
+        instance_number=_instance_number(header, sop_class_uid),
+        statement=_statement(header),
+        dicom=json_model(header, kept),
+        attributes_modified_at=_modified_at(header),
+    )
+
+
+@lru_cache(maxsize=64)
+def _tags(attributes: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(attribute_tag(name) for name in attributes)
+
+
+def _required_uid(header: DataSet, tag: int, name: str) -> str:
+    """A type 1 UID of the object itself. File Meta Information is no substitute: tools leave old ones there."""
+    uid = text(header, tag)
+    if uid is None:
+        raise Invalid(f"dicom-no-{name}", f"{tag_name(tag)} is absent or empty")
+    if "\\" in uid:
+        raise Invalid(f"dicom-no-{name}", f"{tag_name(tag)} has several values")
+    return uid
+
+
+def _instance_number(header: DataSet, sop_class_uid: str | None) -> InstanceNumber:
+    element = header.elements.get(_INSTANCE_NUMBER)
+    vr = element.vr if element and element.vr else "IS"
+    return parse_instance_number(header.raw(_INSTANCE_NUMBER), instance_number_type(sop_class_uid), vr)
+
+
+def _integer(header: DataSet, tag: int) -> int | None:
+    """The value of any IS element by the same strict rules, None where it is no integer."""
+    return parse_instance_number(header.raw(tag), None).value
+
+
+def _statement(header: DataSet) -> Statement:
+    modalities = texts(header, _MODALITY)
+    return Statement(
+        study_instance_uid=_required_uid(header, _STUDY_INSTANCE_UID, "study-instance-uid"),
+        accession_number=_accession_number(header, ""),
+        requests=_requests(header),
+        patient=_patient(header),
+        patient_identity_removed=(text(header, _PATIENT_IDENTITY_REMOVED) or "").upper() == "YES",
+        modality=modalities[0] if modalities else None,
+    )
+
+
+def _patient(header: DataSet) -> Patient:
+    identifiers = [_patient_identifier(header, "")]
+    for place, other in _items(header, _OTHER_PATIENT_IDS_SEQUENCE):
+        identifiers.append(_patient_identifier(other, place))
+    for number, value in enumerate(texts(header, _OTHER_PATIENT_IDS), start=1):
+        identifiers.append(Identifier(value, f"{_OTHER_PATIENT_IDS:08X}[{number}]") if value else None)
+    sex = (text(header, _PATIENT_SEX) or "").upper()
+    return Patient(
+        identifiers=tuple(identifier for identifier in identifiers if identifier),
+        names=person_names(header, _PATIENT_NAME),
+        birth_date=whole_date(header, _PATIENT_BIRTH_DATE),
+        sex=sex if sex in ("F", "M", "O") else None,
+    )
+
+
+def _patient_identifier(data_set: DataSet, place: str) -> Identifier | None:
+    value = text(data_set, _PATIENT_ID)
+    if value is None:
+        return None
+    qualifiers = data_set.items(_ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE)
+    return Identifier(
+        value,
+        f"{place}{_PATIENT_ID:08X}",
+        issuer=_issuer(text(data_set, _ISSUER_OF_PATIENT_ID), qualifiers),
+        type_code=text(qualifiers[0], _IDENTIFIER_TYPE_CODE) if qualifiers else None,
+    )
+
+
+def _accession_number(data_set: DataSet, place: str) -> Identifier | None:
+    return _issued(data_set, _ACCESSION_NUMBER, _ISSUER_OF_ACCESSION_NUMBER_SEQUENCE, place)
+
+
+def _issued(data_set: DataSet, tag: int, issuer_tag: int, place: str) -> Identifier | None:
+    """An identifier whose issuer is an HL7v2 Hierarchic Designator (PS3.3 10.17) beside it."""
+    value = text(data_set, tag)
+    if value is None:
+        return None
+    designators = data_set.items(issuer_tag)
+    namespace = text(designators[0], _LOCAL_NAMESPACE_ENTITY_ID) if designators else None
+    return Identifier(value, f"{place}{tag:08X}", issuer=_issuer(namespace, designators))
+
+
+def _issuer(namespace_id: str | None, designators: Sequence[DataSet]) -> Issuer | None:
+    """The issuer that a namespace and the one item of a designator sequence name, None when they name none."""
+    universal_id = text(designators[0], _UNIVERSAL_ENTITY_ID) if designators else None
+    universal_id_type = text(designators[0], _UNIVERSAL_ENTITY_ID_TYPE) if designators else None
+    if namespace_id is None and universal_id is None:
+        return None
+    return Issuer(namespace_id, universal_id, universal_id_type)
+
+
+def _requests(header: DataSet) -> tuple[Request, ...]:
+    """Each item of both request sequences, then the order numbers that some systems write beside them."""
+    requests = [
+        _request(item, place)
+        for sequence in (_REQUEST_ATTRIBUTES_SEQUENCE, _REFERENCED_REQUEST_SEQUENCE)
+        for place, item in _items(header, sequence)
+    ]
+    requests.append(
+        Request(
+            placer_order_number=_issued(header, _PLACER_ORDER_NUMBER, _ORDER_PLACER_IDENTIFIER_SEQUENCE, ""),
+            filler_order_number=_issued(header, _FILLER_ORDER_NUMBER, _ORDER_FILLER_IDENTIFIER_SEQUENCE, ""),
+        )
+    )
+    return tuple(request for request in requests if request != Request())
+
+
+def _request(item: DataSet, place: str) -> Request:
+    return Request(
+        study_instance_uid=_stated(item, _STUDY_INSTANCE_UID, place),
+        accession_number=_accession_number(item, place),
+        requested_procedure_id=_stated(item, _REQUESTED_PROCEDURE_ID, place),
+        scheduled_procedure_step_id=_stated(item, _SCHEDULED_PROCEDURE_STEP_ID, place),
+        placer_order_number=_issued(item, _PLACER_ORDER_NUMBER, _ORDER_PLACER_IDENTIFIER_SEQUENCE, place),
+        filler_order_number=_issued(item, _FILLER_ORDER_NUMBER, _ORDER_FILLER_IDENTIFIER_SEQUENCE, place),
+    )
+
+
+def _stated(item: DataSet, tag: int, place: str) -> Stated | None:
+    value = text(item, tag)
+    return None if value is None else Stated(value, f"{place}{tag:08X}")
+
+
+def _items(header: DataSet, tag: int) -> list[tuple[str, DataSet]]:
+    """The items of a sequence, each with the beginning of `where` for what is in it: `00400275[1].`."""
+    return [(f"{tag:08X}[{number}].", item) for number, item in enumerate(header.items(tag), start=1)]
+
+
+def _modified_at(header: DataSet) -> str | None:
+    """The latest Attribute Modification DateTime of the Original Attributes Sequence (PS3.3 C.12.1.1.9)."""
+    offset = text(header, _TIMEZONE_OFFSET_FROM_UTC)
+    moments = [
+        moment_in_utc(item, _ATTRIBUTE_MODIFICATION_DATE_TIME, offset)
+        for item in header.items(_ORIGINAL_ATTRIBUTES_SEQUENCE)
+    ]
+    return max((moment for moment in moments if moment), default=None)

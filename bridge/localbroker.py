@@ -1,0 +1,403 @@
+"""Runs a private RabbitMQ node for demo, tests and benchmark; it never touches a process or port that is not its own.
+
+    owner (LocalBroker) ──lifeline── watcher (`watch`) ──┬── node (beam.smp) ── its own children
+                                                         └── epmd, the node's own
+
+The lifeline is a pipe that closes however the owner ends: a normal end, an exception, Ctrl-C, SIGKILL. The watcher then
+ends everything below it and removes a temporary folder. Everything listens on loopback only.
+"""
+
+import ctypes
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import secrets
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Self
+
+from bridge.core.errors import ConfigError, Unavailable
+
+START_SECONDS = 60.0  # until AMQP answers: 4 on two idle cores
+STOP_SECONDS = 30.0  # for an orderly end, which takes 1; then the node is killed
+
+_INSTALL = Path(__file__).with_name("localbroker_install.sh")
+_PACKAGED_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # of Debian, Ubuntu and rabbitmq.com
+_OLDEST_VERSION = (3, 10)  # the first with at-least-once dead lettering of quorum queues
+
+_LOOPBACK = "127.0.0.1"
+# Below the ports that Linux gives to outgoing connections (32768 and up): while the node is down no client can sit on a
+# port of ours, not even a reconnecting one that meets itself there.
+_PORTS = range(10_000, 32_000)
+_PORT_ATTEMPTS = 3
+
+_TERMINATE, _KILL = b"T", b"K"  # what the owner asks for through the lifeline
+_WATCH = "import json, sys; from bridge.localbroker import watch; watch(**json.loads(sys.argv[1]))"
+
+# Memory and write-ahead log (512 MB if not told) for a machine that has other work to do.
+_SETTINGS = """\
+listeners.tcp.private = 127.0.0.1:{port}
+default_user = guest
+default_pass = guest
+vm_memory_high_watermark.absolute = 2GB
+disk_free_limit.absolute = 50MB
+raft.wal_max_size_bytes = 67108864
+"""
+
+
+def rabbitmq_server() -> Path:
+    """The `rabbitmq-server` script of this machine, installed when there is none.
+
+    Raises ConfigError when there is none and none can be installed from here.
+    """
+    return _find_server() or _install_server()
+
+
+def _find_server() -> Path | None:
+    # The packages put a wrapper into PATH that changes to the user and the folders of the system's broker; the real
+    # script has `rabbitmq-env` beside it.
+    for candidate in (shutil.which("rabbitmq-server") or "", _PACKAGED_SERVER):
+        script = Path(candidate).resolve()
+        if script.name == "rabbitmq-server" and (script.parent / "rabbitmq-env").is_file():
+            return script
+    return None
+
+
+def _install_server() -> Path:
+    as_root = _as_root()
+    if as_root is None:
+        raise ConfigError("RabbitMQ is not installed: install rabbitmq-server 3.10 or later, or put it into PATH")
+    print("RabbitMQ is not installed: installing rabbitmq-server with apt-get, without starting it", file=sys.stderr)
+    command = [*as_root, "/bin/sh", str(_INSTALL), str(_PACKAGED_SERVER)]
+    with tempfile.TemporaryFile() as output:
+        # Not `run`, which kills what it runs on Ctrl-C: dpkg must come to its end, and the script undo what it did.
+        with subprocess.Popen(  # noqa: S603 - the script above
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        ) as installation:
+            installation.wait()
+        server = _find_server()
+        if installation.returncode != 0 or server is None:
+            raise ConfigError(f"apt-get could not install rabbitmq-server; install it yourself:\n{_tail(output)}")
+    return server
+
+
+def _as_root() -> list[str] | None:
+    """What to put before a command so that root runs it, or None where we may not install."""
+    release: dict[str, str] = {}
+    with suppress(OSError):
+        release = platform.freedesktop_os_release()
+    if "debian" not in (release.get("ID"), *release.get("ID_LIKE", "").split()):  # Ubuntu is like it
+        return None
+    if os.geteuid() == 0:
+        return []
+    sudo = shutil.which("sudo")
+    if sudo is None:
+        return None
+    asks = subprocess.run([sudo, "-n", "true"], capture_output=True, start_new_session=True).returncode  # noqa: S603 - constant
+    return None if asks else [sudo, "-n"]
+
+
+def _tail(file: BinaryIO, lines: int = 20) -> str:
+    file.seek(0)
+    return b"\n".join(file.read().splitlines()[-lines:]).decode(errors="replace")
+
+
+class Ports(NamedTuple):
+    """The three ports of a node."""
+
+    amqp: int
+    distribution: int
+    epmd: int
+
+    @classmethod
+    def free(cls) -> Self:
+        """Three ports that nobody has at this moment."""
+        with ExitStack() as held:
+            ports: list[int] = []
+            while len(ports) < len(cls._fields):
+                port = secrets.choice(_PORTS)
+                with suppress(OSError):
+                    held.enter_context(socket.socket()).bind((_LOOPBACK, port))
+                    ports.append(port)
+            return cls(*ports)
+
+    def taken(self) -> bool:
+        """Whether somebody has one of them."""
+        try:
+            for port in self:
+                socket.create_server((_LOOPBACK, port)).close()
+        except OSError:
+            return True
+        return False
+
+
+class LocalBroker:
+    """A RabbitMQ node of our own: `with LocalBroker() as broker: connect(broker.url)`.
+
+    Without `folder` its files are in a temporary one, and at the end the node is killed and the folder removed. With
+    `folder` it is stopped in order and the files stay: a later broker in that folder goes on with them. There are no
+    plugins, so no management interface; user and password are `guest`.
+
+    Entering and `start` raise ConfigError when there is no RabbitMQ and none can be installed, when it is too old, or
+    when another broker runs in `folder`; Unavailable, with the last lines of its log, when the node does not answer.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._temporary = folder is None
+        self.folder = (folder or Path(tempfile.gettempdir(), f"hl7-dicom-bridge-{secrets.token_hex(8)}")).absolute()
+        self.log = self.folder / "broker.log"
+        self._ports: Ports | None = None  # known once started, kept from then on
+        self._watcher: subprocess.Popen[bytes] | None = None
+        self._lifeline = -1
+
+    @property
+    def port(self) -> int:
+        """Where AMQP answers, the same after every start."""
+        if self._ports is None:
+            raise RuntimeError("this broker was never started")
+        return self._ports.amqp
+
+    @property
+    def url(self) -> str:
+        """What `BRIDGE_AMQP_URL` takes."""
+        return f"amqp://guest:guest@{_LOOPBACK}:{self.port}/%2F"
+
+    @property
+    def pid(self) -> int:
+        """The process of the node that was started last, to measure it. To end it use `stop` and `kill`."""
+        return int((self.folder / "node.pid").read_text())
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=not self._temporary)
+        try:
+            self.start()
+        except BaseException:
+            self._let_go()
+            raise
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        try:
+            if not self._temporary:
+                self.stop()
+        finally:
+            self._let_go()
+
+    def start(self) -> None:
+        """Start the node, and return when it answers; after `stop`, `kill` or a crash with the same port and files."""
+        if self._watcher is not None and self._watcher.poll() is None:
+            return
+        self.kill()  # closes what a crash has left
+        server = rabbitmq_server()
+        for _ in range(_PORT_ATTEMPTS):
+            ports = self._ports or Ports.free()
+            version = self._launch(server, ports)
+            if version >= _OLDEST_VERSION:
+                self._ports = ports
+                return
+            self.kill()
+            if version:
+                raise ConfigError("RabbitMQ {}.{} is too old: 3.10 or later is needed".format(*version))
+            if self._ports or not ports.taken():
+                break
+        with self.log.open("rb") as log:
+            raise Unavailable(f"RabbitMQ did not start; the end of its log:\n{_tail(log)}")
+
+    def stop(self) -> None:
+        """End the node in order."""
+        self._end(_TERMINATE)
+
+    def kill(self) -> None:
+        """End the node as a crash would."""
+        self._end(_KILL)
+
+    def restart(self) -> None:
+        """End the node in order and start it again."""
+        self.stop()
+        self.start()
+
+    def _launch(self, server: Path, ports: Ports) -> tuple[int, ...]:
+        """Start watcher, epmd and node; the version of RabbitMQ, or nothing when it does not answer."""
+        with self.log.open("ab") as log:
+            try:
+                # The node's processes have the log as their output and so share the lock: it lasts as long as they.
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigError(f"another broker runs in {self.folder}") from None
+            name = _node_name(self.folder)
+            task = {
+                "epmd": [_epmd(), "-port", str(ports.epmd), "-address", _LOOPBACK],
+                "node": [str(server)],
+                "environment": _write_settings(self.folder, name, ports),
+                "folder": str(self.folder),
+                "temporary": self._temporary,
+            }
+            watcher = [sys.executable, "-c", _WATCH, json.dumps(task)]
+            end, self._lifeline = os.pipe()
+            self._watcher = subprocess.Popen(watcher, stdin=end, stdout=log, stderr=log, start_new_session=True)  # noqa: S603 - this module
+            os.close(end)
+        deadline = time.monotonic() + START_SECONDS
+        while self._watcher.poll() is None and time.monotonic() < deadline:
+            greeting = _greeting(ports.amqp)
+            version = re.search(rb"\x07versionS....(\d+)\.(\d+)", greeting, re.DOTALL)
+            if version and b"%s@" % name.encode() in greeting:  # its cluster_name begins with the name of the node
+                return tuple(int(number) for number in version.groups())
+            time.sleep(0.05)
+        return ()
+
+    def _end(self, order: bytes) -> None:
+        if self._watcher is None:
+            return
+        for request in (order, _KILL):
+            with suppress(BrokenPipeError):  # the node has ended by itself
+                os.write(self._lifeline, request)
+            with suppress(subprocess.TimeoutExpired):
+                self._watcher.wait(STOP_SECONDS)
+                break
+        os.close(self._lifeline)
+        self._watcher = None
+
+    def _let_go(self) -> None:
+        """Close the lifeline: the watcher does the rest, even when Ctrl-C comes again and nobody waits for it."""
+        if self._watcher is not None:
+            os.close(self._lifeline)
+            self._watcher.wait()
+            self._watcher = None
+        if self._temporary:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _node_name(folder: Path) -> str:
+    """The name of this folder's node: no other node has it, and it stays, for the node's files are filed under it."""
+    cookie = folder / ".erlang.cookie"
+    if not cookie.exists():
+        cookie.touch(mode=0o600)
+        cookie.write_text(secrets.token_hex(20))
+        cookie.chmod(0o400)
+    return f"bridge-{hashlib.sha256(cookie.read_bytes()).hexdigest()[:16]}"
+
+
+def _write_settings(folder: Path, node: str, ports: Ports) -> dict[str, str]:
+    """Write the node's settings, and give its environment: nothing of the user's or the system's RabbitMQ comes in."""
+    (folder / "rabbitmq.conf").write_text(_SETTINGS.format(port=ports.amqp))
+    (folder / "advanced.config").write_text("[].\n")
+    (folder / "enabled_plugins").write_text("[].\n")
+    (folder / "rabbitmq-env.conf").touch()
+    passed_on = {"PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ"}
+    return {name: value for name, value in os.environ.items() if name in passed_on} | {
+        "HOME": str(folder),  # where the cookie is
+        "ERL_EPMD_ADDRESS": _LOOPBACK,
+        "ERL_EPMD_PORT": str(ports.epmd),
+        "ERL_AFLAGS": "-kernel inet_dist_use_interface {127,0,0,1}",  # for the virtual machine that looks for epmd too
+        "ERL_CRASH_DUMP_SECONDS": "0",
+        "RABBITMQ_NODENAME": f"{node}@localhost",
+        "RABBITMQ_DIST_PORT": str(ports.distribution),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "rabbitmq-env.conf"),
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        "RABBITMQ_CONFIG_FILES": str(folder / "conf.d"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_MNESIA_BASE": str(folder / "database"),
+        "RABBITMQ_LOG_BASE": str(folder),
+        "RABBITMQ_LOGS": "-",  # our log is its standard output, which has what is said before logging begins too
+        "RABBITMQ_PID_FILE": str(folder / "node.pid"),
+        "RABBITMQ_SCHEDULER_BUSY_WAIT_THRESHOLD": "short",  # starts in 4 seconds; with RabbitMQ's `none` in 7 to 20
+        "RUNNING_UNDER_SYSTEMD": "true",  # the script becomes the node instead of waiting for it
+    }
+
+
+def _epmd() -> str:
+    """epmd, Erlang's port mapper: in PATH, or beside `erl`."""
+    path = shutil.which("epmd") or shutil.which("epmd", path=Path(shutil.which("erl") or "").resolve().parent)
+    if path is None:
+        raise ConfigError("there is a rabbitmq-server but no Erlang: put erl and epmd into PATH")
+    return path
+
+
+def _greeting(port: int) -> bytes:
+    """What a listener answers to the protocol header (AMQP 0-9-1, 4.2.2): Connection.Start's payload, or nothing."""
+    try:
+        with socket.create_connection((_LOOPBACK, port), timeout=1) as connection, connection.makefile("rb") as stream:
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            _type, _channel, size = struct.unpack(">BHI", stream.read(7))
+            return stream.read(min(size, 1 << 16))
+    except (OSError, struct.error):
+        return b""
+
+
+def watch(epmd: list[str], node: list[str], environment: dict[str, str], folder: str, temporary: bool) -> None:
+    """What the watcher process does: run epmd and the node until one of them or the owner has ended, then end the rest.
+
+    Standard input is the lifeline.
+    """
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what the node starts stays below us when the node is gone
+
+    def run(command: list[str]) -> subprocess.Popen[bytes]:
+        end_with_us = partial(_prctl, _PR_SET_PDEATHSIG, signal.SIGKILL)  # should somebody kill the watcher
+        return subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, preexec_fn=end_with_us)  # noqa: S603 - from `_launch`
+
+    mapper, broker = run(epmd), run(node)
+    abandoned = threading.Event()
+
+    def obey() -> None:
+        while order := os.read(0, 1):
+            broker.send_signal(signal.SIGTERM if order == _TERMINATE else signal.SIGKILL)
+        abandoned.set()
+        broker.kill()
+
+    threading.Thread(target=obey, daemon=True).start()
+    while os.wait()[0] not in (mapper.pid, broker.pid):
+        pass
+    _end_children()
+    if temporary and abandoned.is_set():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_children() -> None:
+    with suppress(ChildProcessError):  # there are none any more
+        while True:
+            for pid in _children():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            os.wait()
+
+
+def _children() -> Iterator[int]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            _name, _, fields = stat.read_bytes().rpartition(b")")
+            if int(fields.split()[1]) == os.getpid():  # proc_pid_stat(5): state, parent
+                yield int(stat.parent.name)
+
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value)
+
+
+def main() -> None:
+    """`python -m bridge.localbroker`: start one, print its URL, run until Ctrl-C."""
+    with suppress(KeyboardInterrupt), LocalBroker() as broker:
+        print(broker.url, flush=True)
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()

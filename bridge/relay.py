@@ -1,0 +1,120 @@
+"""The one path out: publishes owed events in their sequence, and forgets each when it is confirmed (DESIGN 7).
+
+Events come from memory as soon as they are durable. At the start, after a failure and on overflow they are read from
+the outbox, the oldest first, until that is empty; so nothing owed depends on memory.
+"""
+
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from bridge.core.errors import Unavailable
+from bridge.core.ports import Delivery, Outbound, Send
+from bridge.store.store import Store
+
+log = logging.getLogger(__name__)
+
+_BATCH = 1000  # events; also the most that are under way
+_MOST_IN_MEMORY = 20_000  # events; beyond it they are left in the table
+_FIRST_DELAY, _LAST_DELAY = 0.1, 5.0  # seconds before another try
+
+
+class Relay:
+    """One thread that publishes what is owed. `send` answers for each event of a batch, in sequence."""
+
+    def __init__(self, store: Store, send: Send) -> None:
+        self._store = store
+        self._send = send
+        self._changed = threading.Condition()
+        self._owed: deque[Outbound] = deque()
+        self._behind = True  # the outbox may hold events that are not in memory
+        self._draining = False
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def owe(self, events: Sequence[Outbound]) -> None:
+        """Takes events that are in the outbox already."""
+        with self._changed:
+            if not self._behind:
+                self._owed.extend(events)
+                if len(self._owed) > _MOST_IN_MEMORY:
+                    self._owed.clear()
+                    self._behind = True
+            self._changed.notify()
+
+    def drain(self, seconds: float) -> bool:
+        """Publishes what is owed now, for at most so long, and ends; says whether everything was confirmed."""
+        with self._changed:
+            self._draining = True
+            self._changed.notify()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        delay = _FIRST_DELAY
+        while batch := self._next():
+            try:
+                complete = self._publish(batch)
+            except Unavailable as error:
+                log.warning("events wait: %s", error, extra={"events": len(batch)})
+                complete = False
+            except Exception:
+                log.exception("events wait: the relay failed", extra={"events": len(batch)})
+                complete = False
+            if complete:
+                delay = _FIRST_DELAY
+                continue
+            with self._changed:
+                self._owed.clear()
+                self._behind = True
+                self._changed.wait(delay)
+            delay = min(delay * 2, _LAST_DELAY)
+
+    def _next(self) -> list[Outbound]:
+        """The next events; none when everything is published and the relay is to end."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._behind or self._owed or self._draining)
+                if not self._behind:
+                    return [self._owed.popleft() for _ in range(min(_BATCH, len(self._owed)))]
+            try:
+                if batch := self._catch_up():
+                    return batch
+            except Unavailable as error:
+                log.warning("the outbox cannot be read: %s", error)
+                with self._changed:
+                    self._changed.wait(_LAST_DELAY)
+
+    def _catch_up(self) -> list[Outbound]:
+        """The oldest events of the table; once it is empty, memory takes over."""
+        with self._store.read() as db:
+            batch = db.owed(_BATCH)
+        if batch:
+            return batch
+        with self._changed:
+            self._behind = False
+        # What became durable between the look at the table and this moment was not taken by `owe`: look once more.
+        with self._store.read() as db:
+            missed = db.owed(_BATCH)
+        with self._changed:
+            seen = {event.id for event in missed}
+            self._owed = deque([*missed, *(event for event in self._owed if event.id not in seen)])
+            if len(missed) == _BATCH:
+                self._owed.clear()
+                self._behind = True
+        return []
+
+    def _publish(self, batch: Sequence[Outbound]) -> bool:
+        """Says whether every event was confirmed."""
+        deliveries = self._send(batch)
+        confirmed = [(e.id, d) for e, d in zip(batch, deliveries, strict=True) if d is not Delivery.FAILED]
+        counted = Counter(delivery.upper() for _, delivery in confirmed)
+        if confirmed:
+            with self._store.write() as db:
+                db.settle([row for row, _ in confirmed], counted)
+        if counted[Delivery.UNROUTED.upper()]:
+            log.warning("no queue is bound for events", extra={"events": counted[Delivery.UNROUTED.upper()]})
+        return len(confirmed) == len(batch)

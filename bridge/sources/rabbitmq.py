@@ -1,0 +1,108 @@
+"""Reads the channels' queues, and acknowledges a message only once its outcome is durable (DESIGN 7).
+
+What cannot be read is published to `bridge.dead`, unchanged but for three headers, and acknowledged when the broker has
+confirmed that.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+
+from bridge.amqp import DEAD, MESSAGE_HEADER, Confirmation, Consumer, Publication, Publisher, Received, with_headers
+from bridge.core.ports import Inbound, Outcome, Receive, Verb
+from bridge.intake import message_id
+
+log = logging.getLogger(__name__)
+
+_MOST_MESSAGES, _MOST_BYTES = 200, 8 * 1024 * 1024  # of a batch, which is one transaction
+_FIRST_DELAY, _LAST_DELAY = 0.2, 10.0  # seconds before another try
+_KEPT_HEADERS = ("calling-aet", "traceparent")
+
+
+class RabbitMQSource:
+    """One thread that hands over what has arrived; `channels` gives the channel of each queue."""
+
+    def __init__(self, consumer: Consumer, publisher: Publisher, channels: Mapping[str, str], receive: Receive) -> None:
+        self._consumer = consumer
+        self._publisher = publisher
+        self._channels = channels
+        self._receive = receive
+        self._dead_letters = 0
+        self._buried = threading.Semaphore(0)  # one for each dead letter that the broker has confirmed
+        self._thread = threading.Thread(target=self._run, name="source", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def drain(self, seconds: float) -> bool:
+        """Takes no more, finishes what was delivered, for at most so long; says whether all of it is finished."""
+        self._consumer.cancel()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while batch := self._consumer.take(_MOST_MESSAGES, _MOST_BYTES):
+            self._handle(batch)
+        for _ in range(self._dead_letters):
+            self._buried.acquire()
+
+    def _handle(self, batch: Sequence[Received]) -> None:
+        outcomes = self._outcomes([self._inbound(received) for received in batch])
+        accepted = []
+        for received, outcome in zip(batch, outcomes, strict=True):
+            if outcome.verb is Verb.REJECTED:
+                self._dead_letter(received, outcome)
+            else:
+                accepted.append(received)
+        self._consumer.settle(accepted)
+
+    def _outcomes(self, batch: Sequence[Inbound]) -> Sequence[Outcome]:
+        """Tries again for as long as our database is not there; the messages stay unacknowledged."""
+        delay = _FIRST_DELAY
+        while True:
+            outcomes = self._receive(batch)
+            if not any(outcome.verb is Verb.RETRY for outcome in outcomes):
+                return outcomes
+            threading.Event().wait(delay)
+            delay = min(delay * 2, _LAST_DELAY)
+
+    def _inbound(self, received: Received) -> Inbound:
+        said = received.properties
+        headers = {name: str(value) for name, value in (said.headers or {}).items() if name in _KEPT_HEADERS}
+        return Inbound(
+            channel=self._channels[received.queue],
+            body=received.body,
+            content_type=said.content_type,
+            content_encoding=said.content_encoding,
+            message_id=said.message_id,
+            correlation_id=said.correlation_id,
+            headers=headers,
+            redelivered=received.redelivered,
+        )
+
+    def _dead_letter(self, received: Received, outcome: Outcome) -> None:
+        channel = self._channels[received.queue]
+        ours = message_id(channel, received.body)
+        log.warning("rejected: %s", outcome.reason, extra={"code": outcome.code, "channel": channel, "message": ours})
+        headers = {
+            "bridge-error": outcome.code,
+            "bridge-reason": outcome.reason,
+            "bridge-channel": channel,
+            MESSAGE_HEADER: ours,
+        }
+        letter = Publication(DEAD, received.queue, received.body, with_headers(received.properties, headers), key=ours)
+        self._dead_letters += 1
+        self._bury(received, letter)
+
+    def _bury(self, received: Received, letter: Publication) -> None:
+        """Publishes a dead letter until the broker has confirmed that a queue holds it; then acknowledges."""
+
+        def done(confirmations: list[Confirmation]) -> None:
+            if confirmations == [Confirmation.CONFIRMED]:
+                self._consumer.settle([received])
+                self._buried.release()
+            else:
+                log.warning("not dead-lettered yet", extra={"confirmation": confirmations[0], "message": letter.key})
+                threading.Timer(_FIRST_DELAY, self._bury, (received, letter)).start()
+
+        self._publisher.submit([letter], done)

@@ -1,0 +1,312 @@
+"""One database transaction: everything is loaded and written in sets, one statement for many rows."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Row, Select, Table, delete, func, select, tuple_
+from sqlalchemy.sql.elements import ColumnElement
+
+from bridge.core.decision import Decision
+from bridge.core.model import OrderUpdate, Statement
+from bridge.core.orders import Order
+from bridge.core.ports import Outbound
+from bridge.store import schema as t
+from bridge.store.dialects import insert_into
+from bridge.store.rows import HistoryEntry, StoredInstance, StoredMessage, StoredStudy
+
+T = TypeVar("T")
+Pair = tuple[str, str]
+
+_IN_LIMIT = 500  # values in one IN: far below what either database allows
+
+encode = msgspec.json.Encoder(order="deterministic").encode
+_decode_order = msgspec.json.Decoder(Order).decode
+_decode_update = msgspec.json.Decoder(OrderUpdate).decode
+_decode_instance = msgspec.json.Decoder(StoredInstance).decode
+_decode_decision = msgspec.json.Decoder(Decision).decode
+_decode_statement = msgspec.json.Decoder(Statement).decode
+_decode_history = msgspec.json.Decoder(HistoryEntry).decode
+_decode_outbound = msgspec.json.Decoder(Outbound).decode
+_decode_warnings = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+class Transaction:
+    """Reads and writes over one connection, inside a transaction that the store began and ends."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    # The ledger
+
+    def messages(self, ids: Collection[str]) -> dict[str, StoredMessage]:
+        return {row.id: _message(row) for row in self._among(select(t.message), t.message.c.id, ids)}
+
+    def ids_by_message_id(self, message_ids: Collection[str]) -> dict[str, set[str]]:
+        """Our ids of the messages that came with each of these `message_id`s."""
+        c = t.message.c
+        found: dict[str, set[str]] = defaultdict(set)
+        for row in self._among(select(c.id, c.message_id), c.message_id, message_ids):
+            found[row.message_id].add(row.id)
+        return found
+
+    def save_messages(self, messages: Collection[StoredMessage]) -> None:
+        rows = [{**msgspec.structs.asdict(m), "warnings": encode(m.warnings) if m.warnings else None} for m in messages]
+        self._upsert(t.message, rows)
+
+    # Orders
+
+    def updates(self, keys: Collection[Pair]) -> dict[int, tuple[OrderUpdate, list[Pair]]]:
+        """The updates under any of these keys (level, value), by row, each with all of its own keys."""
+        key = t.order_update_key.c
+        rows = {
+            row.id: _decode_update(row.doc)
+            for row in self._among(
+                select(t.order_update.c.id, t.order_update.c.doc).join(t.order_update_key),
+                tuple_(key.level, key.value),
+                keys,
+            )
+        }
+        own: dict[int, list[Pair]] = defaultdict(list)
+        for row in self._among(select(t.order_update_key), key.order_update, rows):
+            own[row.order_update].append((row.level, row.value))
+        return {row_id: (rows[row_id], own[row_id]) for row_id in rows}
+
+    def add_updates(self, updates: Sequence[tuple[str, OrderUpdate, Collection[Pair]]]) -> None:
+        """Keeps what messages say: (message id, update, family keys)."""
+        if not updates:
+            return
+        rows = [{"message": m, "doc": encode(u), "doc_version": t.DOC_VERSION} for m, u, _ in updates]
+        statement = t.order_update.insert().returning(t.order_update.c.id, sort_by_parameter_order=True)
+        ids = self._connection.execute(statement, rows).scalars().all()
+        keys = [
+            {"level": level, "value": value, "order_update": row_id}
+            for row_id, (_, _, pairs) in zip(ids, updates, strict=True)
+            for level, value in pairs
+        ]
+        self._insert(t.order_update_key, keys)
+
+    def orders(self, ids: Collection[str]) -> dict[str, Order]:
+        return {
+            row.id: _decode_order(row.doc) for row in self._among(select(t.imaging_order), t.imaging_order.c.id, ids)
+        }
+
+    def save_orders(self, orders: Collection[Order], gone: Collection[str]) -> None:
+        self._delete(t.imaging_order, t.imaging_order.c.id, gone)
+        self._upsert(t.imaging_order, [{"id": o.id, "doc": encode(o), "doc_version": t.DOC_VERSION} for o in orders])
+
+    # Studies and their objects
+
+    def studies(self, uids: Collection[str]) -> dict[str, StoredStudy]:
+        found = {
+            row.uid: StoredStudy(
+                row.uid, row.channel, row.revision, _decode_decision(row.doc), row.orders_digest, row.decided_at
+            )
+            for row in self._among(select(t.study), t.study.c.uid, uids)
+        }
+        for row in self._among(select(t.statement), t.statement.c.study, found):
+            found[row.study].statements[row.digest] = (_decode_statement(row.doc), row.instances)
+        for row in self._among(select(t.series), t.series.c.study, found):
+            found[row.study].series[row.uid, row.modality] = row.instances
+        return found
+
+    def save_studies(self, studies: Collection[StoredStudy]) -> None:
+        self._upsert(
+            t.study,
+            [
+                {
+                    "uid": s.uid,
+                    "channel": s.channel,
+                    "verdict": s.decision.verdict,
+                    "revision": s.revision,
+                    "doc": encode(s.decision),
+                    "orders_digest": s.orders_digest,
+                    "decided_at": s.decided_at,
+                }
+                for s in studies
+                if s.decision
+            ],
+        )
+        statements = [(s.uid, d, doc, count) for s in studies for d, (doc, count) in s.statements.items()]
+        self._delete(
+            t.statement,
+            tuple_(t.statement.c.study, t.statement.c.digest),
+            [(uid, digest) for uid, digest, _, count in statements if not count],
+        )
+        self._upsert(
+            t.statement,
+            [
+                {"study": uid, "digest": digest, "doc": encode(doc), "instances": count}
+                for uid, digest, doc, count in statements
+                if count
+            ],
+        )
+        series = [(s.uid, uid, modality, count) for s in studies for (uid, modality), count in s.series.items()]
+        self._delete(
+            t.series,
+            tuple_(t.series.c.study, t.series.c.uid, t.series.c.modality),
+            [row[:3] for row in series if not row[3]],
+        )
+        self._upsert(
+            t.series,
+            [dict(zip(("study", "uid", "modality", "instances"), row, strict=True)) for row in series if row[3]],
+        )
+
+    def instances(self, uids: Collection[str]) -> dict[str, StoredInstance]:
+        return {row.uid: _decode_instance(row.doc) for row in self._among(select(t.instance), t.instance.c.uid, uids)}
+
+    def instances_of(self, study: str) -> Iterator[StoredInstance]:
+        """The current objects of a study, by SOP Instance UID."""
+        rows = self._connection.execute(
+            select(t.instance.c.doc).where(t.instance.c.study == study).order_by(t.instance.c.uid)
+        )
+        for row in rows:
+            yield _decode_instance(row.doc)
+
+    def save_instances(self, instances: Collection[StoredInstance]) -> None:
+        self._upsert(
+            t.instance,
+            [
+                {
+                    "uid": stored.instance.sop_instance_uid,
+                    "study": stored.instance.statement.study_instance_uid,
+                    "channel": stored.channel,
+                    "message": stored.message,
+                    "doc": encode(stored),
+                    "doc_version": t.DOC_VERSION,
+                }
+                for stored in instances
+            ],
+        )
+
+    # Keys
+
+    def owners(self, side: str, keys: Collection[Pair]) -> dict[Pair, set[str]]:
+        """The orders or studies (`side`) under each of these keys (rule, value)."""
+        c = t.matching_key.c
+        found: dict[Pair, set[str]] = {key: set() for key in keys}
+        chosen = select(c.rule, c.value, c.owner).where(c.side == side)
+        for row in self._among(chosen, tuple_(c.rule, c.value), keys):
+            found[row.rule, row.value].add(row.owner)
+        return found
+
+    def save_owners(
+        self, side: str, added: Collection[tuple[Pair, str]], removed: Collection[tuple[Pair, str]]
+    ) -> None:
+        c = t.matching_key.c
+        self._delete(
+            t.matching_key,
+            tuple_(c.side, c.rule, c.value, c.owner),
+            [(side, *key, owner) for key, owner in removed],
+        )
+        self._insert(t.matching_key, [{"side": side, "rule": r, "value": v, "owner": owner} for (r, v), owner in added])
+
+    # History and outbox
+
+    def add_history(self, entries: Sequence[tuple[str, HistoryEntry]]) -> None:
+        self._insert(
+            t.history,
+            [{"study": uid, "revision": e.revision, "at": e.at, "doc": encode(e)} for uid, e in entries],
+        )
+
+    def history(self, study: str) -> list[HistoryEntry]:
+        rows = self._connection.execute(
+            select(t.history.c.doc).where(t.history.c.study == study).order_by(t.history.c.revision)
+        )
+        return [_decode_history(row.doc) for row in rows]
+
+    def owe(self, events: Sequence[Outbound]) -> list[Outbound]:
+        """Queues events in their sequence; returns them with the ids of their rows."""
+        if not events:
+            return []
+        statement = t.outbox.insert().returning(t.outbox.c.id, sort_by_parameter_order=True)
+        ids = self._connection.execute(statement, [{"doc": encode(event)} for event in events]).scalars().all()
+        return [msgspec.structs.replace(event, id=row) for event, row in zip(events, ids, strict=True)]
+
+    def owed(self, limit: int) -> list[Outbound]:
+        """The oldest events that are not confirmed yet."""
+        rows = self._connection.execute(select(t.outbox.c.id, t.outbox.c.doc).order_by(t.outbox.c.id).limit(limit))
+        return [msgspec.structs.replace(_decode_outbound(row.doc), id=row.id) for row in rows]
+
+    def settle(self, ids: Collection[int], counters: Mapping[str, int]) -> None:
+        """Forgets confirmed events and counts what became of them."""
+        self._delete(t.outbox, t.outbox.c.id, ids)
+        for name, count in counters.items():
+            statement = insert_into(t.counter, self._connection).values(name=name, value=count)
+            self._connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["name"], set_={"value": t.counter.c.value + statement.excluded.value}
+                )
+            )
+
+    # Figures and lookups for people
+
+    def figures(self) -> dict[str, dict[str, int]]:
+        """Counts by table and status: messages, duplicates, rejected (by code), studies, outbox, stored."""
+
+        def grouped(column: ColumnElement[str]) -> dict[str, int]:
+            query = select(column, func.count()).group_by(column)
+            return {name: int(n) for name, n in self._connection.execute(query)}
+
+        def count(table: Table) -> int:
+            return int(self._connection.scalar(select(func.count()).select_from(table)) or 0)
+
+        patients = select(func.count(t.matching_key.c.value.distinct())).where(t.matching_key.c.rule == "patient-id")
+        rejected = select(t.message.c.code, func.count()).where(t.message.c.status == "ERROR")
+        return {
+            "messages": grouped(t.message.c.status),
+            "duplicates": {"all": int(self._connection.scalar(select(func.sum(t.message.c.duplicates))) or 0)},
+            "rejected": {code: n for code, n in self._connection.execute(rejected.group_by(t.message.c.code))},
+            "studies": grouped(t.study.c.verdict),
+            "outbox": {"QUEUED": count(t.outbox), **dict(self._connection.execute(select(t.counter)).tuples())},
+            "stored": {
+                "orders": count(t.imaging_order),
+                "instances": count(t.instance),
+                "patients": int(self._connection.scalar(patients) or 0),
+            },
+        }
+
+    def studies_holding(self, uid: str) -> list[str]:
+        """The studies of which `uid` is a study, series or SOP Instance UID."""
+        found = [
+            select(t.study.c.uid).where(t.study.c.uid == uid),
+            select(t.series.c.study).where(t.series.c.uid == uid),
+            select(t.instance.c.study).where(t.instance.c.uid == uid),
+        ]
+        return sorted({study for query in found for study in self._connection.execute(query).scalars()})
+
+    def owners_of_value(self, side: str, value: str) -> list[str]:
+        """The orders or studies (`side`) that have `value` under any key."""
+        c = t.matching_key.c
+        query = select(c.owner).where(c.side == side, c.value == value).distinct().order_by(c.owner)
+        return list(self._connection.execute(query).scalars())
+
+    # Statements over sets
+
+    def _among(self, query: Select[Any], column: ColumnElement[Any], values: Collection[Any]) -> Iterator[Row[Any]]:
+        wanted = list(values)
+        for start in range(0, len(wanted), _IN_LIMIT):
+            yield from self._connection.execute(query.where(column.in_(wanted[start : start + _IN_LIMIT])))
+
+    def _insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            self._connection.execute(insert_into(table, self._connection).on_conflict_do_nothing(), rows)
+
+    def _upsert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            keys = [column.name for column in table.primary_key]
+            statement = insert_into(table, self._connection)
+            changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+            self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+
+    def _delete(self, table: Table, column: ColumnElement[Any], values: Iterable[Any]) -> None:
+        wanted = list(values)
+        for start in range(0, len(wanted), _IN_LIMIT):
+            self._connection.execute(delete(table).where(column.in_(wanted[start : start + _IN_LIMIT])))
+
+
+def _message(row: Row[Any]) -> StoredMessage:
+    columns = dict(row._mapping)
+    warnings = columns.pop("warnings")
+    return StoredMessage(**columns, warnings=_decode_warnings(warnings) if warnings else ())

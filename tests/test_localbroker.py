@@ -1,0 +1,211 @@
+"""The private broker against the real RabbitMQ of this machine, which is installed first where there is none."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pika
+import psutil
+import pytest
+
+from bridge import localbroker
+from bridge.core.errors import ConfigError, Unavailable
+from bridge.localbroker import LocalBroker, Ports, rabbitmq_server
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
+    """One broker, started by a user who has settings for another one in the environment."""
+    decoy = tmp_path_factory.mktemp("decoy")
+    (decoy / "rabbitmq.conf").write_text("listeners.tcp.other = 0.0.0.0:5999\n")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RABBITMQ_CONFIG_FILE", str(decoy / "rabbitmq.conf"))
+        environment.setenv("RABBITMQ_NODENAME", "decoy@nowhere")
+        environment.setenv("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-no_such_thing +wrong")
+        environment.setenv("ERL_FLAGS", "+wrong")
+        with LocalBroker() as broker:
+            yield broker
+
+
+def processes(broker: LocalBroker) -> list[psutil.Process]:
+    """The watcher and everything below it."""
+    watcher = psutil.Process(broker.pid).parent()
+    assert watcher is not None
+    return [watcher, *watcher.children(recursive=True)]
+
+
+def still_running(processes: list[psutil.Process]) -> list[psutil.Process]:
+    _gone, alive = psutil.wait_procs(processes, timeout=10)
+    return list(alive)
+
+
+def connect(broker: LocalBroker) -> pika.BlockingConnection:
+    return pika.BlockingConnection(pika.URLParameters(broker.url))
+
+
+def test_rabbitmq_is_found_or_installed() -> None:
+    assert rabbitmq_server().name == "rabbitmq-server"
+    assert (rabbitmq_server().parent / "rabbitmq-env").is_file()
+
+
+def test_a_wrapper_in_path_that_needs_the_systems_folders_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = rabbitmq_server()
+    wrapper = tmp_path / "rabbitmq-server"
+    wrapper.write_text("#!/bin/sh\nexec su rabbitmq -c rabbitmq-server\n")
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(localbroker, "_PACKAGED_SERVER", real)
+    assert rabbitmq_server() == real
+
+
+def test_where_it_may_not_install_it_says_in_one_line_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(localbroker, "_PACKAGED_SERVER", tmp_path / "rabbitmq-server")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(ConfigError, match="install rabbitmq-server") as error:
+        LocalBroker(tmp_path / "broker").__enter__()
+    assert "\n" not in str(error.value)
+
+
+def test_a_rejected_message_passes_from_a_quorum_queue_to_its_dead_letter_queue_at_least_once(
+    broker: LocalBroker,
+) -> None:
+    with connect(broker) as connection:
+        amqp = connection.channel()
+        amqp.confirm_delivery()
+        amqp.exchange_declare("dead", "topic", durable=True)
+        amqp.queue_declare("dead", durable=True, arguments={"x-queue-type": "quorum"})
+        amqp.queue_bind("dead", "dead", "#")
+        arguments = {
+            "x-queue-type": "quorum",
+            "x-dead-letter-exchange": "dead",
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+            "x-delivery-limit": 1_000_000,
+        }
+        amqp.queue_declare("in", durable=True, arguments=arguments)
+        amqp.basic_publish("", "in", b"MSH", pika.BasicProperties(delivery_mode=2), mandatory=True)
+        deliver, _properties, _body = next(amqp.consume("in", inactivity_timeout=10))
+        amqp.basic_reject(deliver.delivery_tag, requeue=False)
+        amqp.cancel()
+        _deliver, properties, body = next(amqp.consume("dead", inactivity_timeout=10))
+    assert body == b"MSH"
+    assert properties.headers["x-first-death-reason"] == "rejected"
+
+
+def test_everything_listens_on_loopback_only(broker: LocalBroker) -> None:
+    listening = {
+        (process.name(), connection.laddr.ip, connection.laddr.port)
+        for process in processes(broker)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert {ip for _name, ip, _port in listening} <= {"127.0.0.1", "::1"}
+    assert ("beam.smp", "127.0.0.1", broker.port) in listening
+    assert len({port for _name, _ip, port in listening}) == 3  # AMQP, distribution, epmd
+
+
+def test_two_brokers_run_side_by_side_and_one_ends_without_the_other_also_after_an_exception(
+    broker: LocalBroker,
+) -> None:
+    with connect(broker) as connection:
+        connection.channel().queue_declare("only-here")
+
+    def use_another() -> None:
+        with LocalBroker() as other:
+            others.extend(processes(other))
+            folders.append(other.folder)
+            with connect(other) as connection, pytest.raises(pika.exceptions.ChannelClosedByBroker, match="no queue"):
+                connection.channel().queue_declare("only-here", passive=True)
+            raise ZeroDivisionError
+
+    others: list[psutil.Process] = []
+    folders: list[Path] = []
+    with pytest.raises(ZeroDivisionError):
+        use_another()
+    assert {process.name() for process in others} >= {"beam.smp", "erl_child_setup", "inet_gethost", "epmd"}
+    assert not still_running(others)
+    assert not folders[0].exists()
+    with connect(broker) as connection:
+        connection.channel().queue_declare("only-here", passive=True)
+
+
+def test_a_second_broker_in_the_same_folder_is_refused_and_the_first_runs_on(broker: LocalBroker) -> None:
+    with pytest.raises(ConfigError, match="another broker runs in"):
+        LocalBroker(broker.folder).__enter__()
+    connect(broker).close()
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_when_the_owner_is_ended_from_outside_no_process_and_no_folder_stays(end: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-m", "bridge.localbroker"], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        url = owner.stdout.readline()
+        assert re.fullmatch(r"amqp://guest:guest@127\.0\.0\.1:\d+/%2F\n", url)
+        below = psutil.Process(owner.pid).children(recursive=True)
+        (node,) = (process for process in below if process.name() == "beam.smp")
+        folder = Path(node.cwd())
+        owner.send_signal(end)
+    assert owner.returncode == (0 if end == signal.SIGINT else -signal.SIGKILL)
+    assert not still_running(below)
+    assert not folder.exists()
+
+
+def test_a_durable_message_outlives_a_crash_and_a_restart_and_a_new_broker_in_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder of ours, größer"
+    with LocalBroker(folder) as broker:
+        with connect(broker) as connection:
+            amqp = connection.channel()
+            amqp.confirm_delivery()
+            amqp.queue_declare("kept", durable=True, arguments={"x-queue-type": "quorum"})
+            amqp.basic_publish("", "kept", b"kept", pika.BasicProperties(delivery_mode=2), mandatory=True)
+        url, before = broker.url, processes(broker)
+        broker.kill()
+        assert not still_running(before)
+        broker.start()
+        assert broker.url == url
+        connect(broker).close()
+        broker.stop()
+        with pytest.raises(pika.exceptions.AMQPConnectionError):
+            connect(broker)
+    with LocalBroker(folder) as broker, connect(broker) as connection:
+        _deliver, _properties, body = next(connection.channel().consume("kept", inactivity_timeout=10))
+    assert body == b"kept"
+
+
+def test_a_port_that_somebody_took_in_between_is_left_to_them_and_another_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        first, second = Ports.free()._replace(amqp=stranger.getsockname()[1]), Ports.free()
+        choices = iter([first, second])
+        monkeypatch.setattr(Ports, "free", lambda: next(choices))
+        with LocalBroker() as broker:
+            assert broker.port == second.amqp
+            connect(broker).close()
+        socket.create_connection(stranger.getsockname()).close()
+
+
+def test_a_broker_that_cannot_start_says_so_with_the_end_of_its_log(tmp_path: Path) -> None:
+    (tmp_path / "database").write_text("a file where the folder has to be")
+    with pytest.raises(Unavailable, match=r"(?s)end of its log:\n.*database"):
+        LocalBroker(tmp_path).__enter__()
+
+
+def test_a_broker_that_is_not_there_in_time_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(localbroker, "START_SECONDS", 0.0)
+    before = set(psutil.Process().children(recursive=True))
+    broker = LocalBroker()
+    with pytest.raises(Unavailable, match="did not start"):
+        broker.__enter__()
+    assert set(psutil.Process().children(recursive=True)) <= before
+    assert not broker.folder.exists()
