@@ -27,14 +27,10 @@ from bridge.core.matching import decide
 from bridge.core.model import Instance, OrderUpdate
 from bridge.core.orders import Order, assemble, family_keys
 from bridge.core.ports import Outbound
-from bridge.core.rules import RULES, order_lookups, study_lookups
+from bridge.core.rules import Pair, linking, order_lookups, study_lookups
 from bridge.core.struct import Value
 from bridge.store.rows import HistoryEntry, StoredInstance, StoredMessage, StoredStudy
 from bridge.store.transaction import Transaction, encode
-
-Pair = tuple[str, str]
-
-_LINKING = frozenset(rule.name for rule in RULES)
 
 
 class Cause(Value):
@@ -113,7 +109,7 @@ class Correlation:
         self._load_studies({one.statement.study_instance_uid for one in instances})
         keys = {key for one in instances for key in study_lookups([one.statement])}
         keys |= {key for study in self._studies.values() for key in study_lookups(study.current_statements())}
-        self._load_orders(self._orders_by_key.owners(_linking(keys)))
+        self._load_orders(self._orders_by_key.owners(linking(keys)))
         self._studies_by_key.load(keys)
 
     def _load_family(self, keys: set[Pair]) -> None:
@@ -171,7 +167,7 @@ class Correlation:
             self._orders[order_id] = new
             self._changed_orders.add(order_id)
             self._orders_by_key.replace(order_id, old_keys, new_keys)
-            touched |= _linking(old_keys | new_keys)
+            touched |= linking(old_keys | new_keys)
         studies = self._studies_by_key.owners(touched)
         self._load_studies(studies)
         for uid in sorted(studies):
@@ -236,7 +232,7 @@ class Correlation:
     ) -> bool:
         """Decides a study again and queues what its consumers must know; says whether that included its objects."""
         statements = study.current_statements()
-        ids = self._orders_by_key.owners(_linking(study_lookups(statements)))
+        ids = self._orders_by_key.owners(linking(study_lookups(statements)))
         self._load_orders(ids)
         decision = decide(statements, [order for order_id in ids if (order := self._orders[order_id])])
         linked = self._linked(decision)
@@ -365,10 +361,6 @@ def series_of(study: StoredStudy) -> tuple[SeriesSummary, ...]:
         for (uid, modality), instances in sorted(study.series.items())
         if instances
     )
-
-
-def _linking(keys: Iterable[Pair]) -> set[Pair]:
-    return {key for key in keys if key[0] in _LINKING}
 
 
 def _decided(study: StoredStudy) -> Decision:

@@ -20,6 +20,7 @@ from bridge.core.events import (
     published_study,
 )
 from bridge.core.orders import Order
+from bridge.core.rules import linking, order_lookups
 from bridge.core.struct import Value
 from bridge.correlation import series_of
 from bridge.store.rows import HistoryEntry
@@ -82,10 +83,12 @@ class Explanation(Value):
 
 def find(db: Transaction, key: str) -> list[Explanation]:
     """Every study that has the key, those that wait for a person first; where there is none, the orders that have it."""
-    order_ids = db.owners_of_value("order", key)
-    uids = {*db.studies_holding(key), *db.owners_of_value("study", key)}
+    known = db.orders(db.owners_of_value("order", key)).values()
+    keys = linking(key for order in known for key in order_lookups(order))
+    sharing = {uid for owners in db.owners("study", keys).values() for uid in owners}
+    uids = {*db.studies_holding(key), *db.owners_of_value("study", key), *sharing}
     if not uids:
-        orders = tuple(published_order(order) for order in db.orders(order_ids).values())
+        orders = tuple(published_order(order) for order in known)
         return [Explanation(None, None, orders, (), ())] if orders else []
     found = [_explanation(db, uid) for uid in sorted(uids)]
     return sorted(found, key=lambda one: _WAITING_FIRST.index(one.correlation.verdict) if one.correlation else 9)
@@ -119,10 +122,8 @@ def as_json(found: Sequence[Explanation], *, redact: bool) -> Any:
     return _redacted(answer) if redact else answer
 
 
-_PATIENT_DATA = frozenset(
-    ("value", "alphabetic", "ideographic", "phonetic", "birthDate", "sex")
-    + ("visitNumber", "accountNumber", "clinicalInformation")
-)
+_PATIENT_DATA = {"value", "alphabetic", "ideographic", "phonetic", "birthDate", "sex", "visitNumber", "accountNumber"}
+_ORDER_DATA = {*_PATIENT_DATA, "clinicalInformation", "reason"}
 
 
 def _redacted(value: Any) -> Any:
@@ -131,7 +132,7 @@ def _redacted(value: Any) -> Any:
         return [_redacted(one) for one in value]
     if not isinstance(value, dict):
         return value
-    hidden = _PATIENT_DATA | {"reason"} if "clinicalInformation" in value else _PATIENT_DATA  # an order's own reason
+    hidden = _ORDER_DATA if "clinicalInformation" in value else _PATIENT_DATA
     return {name: _HIDDEN if name in hidden and known else _redacted(known) for name, known in value.items()}
 
 

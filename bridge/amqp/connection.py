@@ -71,6 +71,12 @@ class Connection:
         if self._current is not None and not (self._current.is_closing or self._current.is_closed):
             self._current.close()
 
+    def begin_again(self, reason: object) -> None:
+        """Ends the current connection, so that another one follows; only from its own thread."""
+        if not self._stopping.is_set():
+            log.warning("amqp channel ended: %s", reason, extra={"connection": self._name})
+        self.close()
+
     def _run(self) -> None:
         delay = _FIRST_DELAY
         while not self._stopping.is_set():

@@ -132,13 +132,12 @@ class Consumer:
                 self._arrived.notify()
 
         channel.add_on_close_callback(self._channel_closed)
-        channel.add_on_cancel_callback(lambda _frame: self._connection.close())  # the queue is gone: begin again
+        channel.add_on_cancel_callback(lambda _frame: self._connection.begin_again("the queue is gone"))
         channel.basic_qos(prefetch_count=queue.prefetch)
         channel.basic_consume(queue.name, arrived, consumer_tag=queue.name)
 
     def _channel_closed(self, _channel: Channel, reason: Exception) -> None:
-        log.warning("amqp channel closed", extra={"connection": "consumer", "reason": type(reason).__name__})
-        self._connection.close()
+        self._connection.begin_again(reason)
 
     def _lost(self) -> None:
         with self._arrived:

@@ -166,8 +166,7 @@ class Publisher:
 
     def _channel_closed(self, _channel: Channel, reason: Exception) -> None:
         self._usable.clear()
-        log.warning("amqp channel closed", extra={"connection": "publisher", "reason": type(reason).__name__})
-        self._connection.close()
+        self._connection.begin_again(reason)
 
     def _lost(self) -> None:
         self._usable.clear()
@@ -197,5 +196,7 @@ def with_headers(known: Properties, headers: Mapping[str, Any]) -> Properties:
     `expiration` would end a dead letter, and the broker refuses another login's `user_id`: both become headers.
     """
     stated = {name: value for name, value in vars(known).items() if value is not None}
-    moved = {f"bridge-{name.replace('_', '-')}": stated.pop(name) for name in ("expiration", "user_id") if name in stated}
+    moved = {
+        f"bridge-{name.replace('_', '-')}": stated.pop(name) for name in ("expiration", "user_id") if name in stated
+    }
     return BasicProperties(**stated | {"headers": {**(known.headers or {}), **moved, **headers}})

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable
 
-from bridge.core.model import Identifier, Stated, Statement
+from bridge.core.model import Identifier, Patient, Stated, Statement
 from bridge.core.orders import Order
 from bridge.core.patients import identity, is_placeholder, person_identifiers
 from bridge.core.struct import Value
+
+Pair = tuple[str, str]  # rule and bare value
 
 
 class Key(Value):
@@ -25,7 +27,7 @@ class Rule(Value):
 
 STUDY_INSTANCE_UID = "study-instance-uid"
 ACCESSION_NUMBER = "accession-number"
-PATIENT_ID = "patient-id"  # finds, and never links
+PATIENT_ID, OTHER_PATIENT_ID = "patient-id", "other-patient-id"  # find, and never link
 
 RULES = (
     Rule(
@@ -39,6 +41,8 @@ RULES = (
         lambda said: (said.accession_number, *(r.accession_number for r in said.requests)),
     ),
 )
+
+_LINKING = frozenset(rule.name for rule in RULES)
 
 
 def order_keys(order: Order) -> tuple[Key, ...]:
@@ -62,7 +66,7 @@ def _keys(rule: Rule, stated: Iterable[Identifier | Stated | None], patient_valu
         yield Key(rule.name, number if isinstance(number, Identifier) else Identifier(number.value, number.where))
 
 
-def order_lookups(order: Order) -> frozenset[tuple[str, str]]:
+def order_lookups(order: Order) -> frozenset[Pair]:
     """Everything that a person may look an order up by: (rule, bare value); more than what links."""
     numbers = (
         ("placer-order-number", order.placer_order_number),
@@ -70,11 +74,21 @@ def order_lookups(order: Order) -> frozenset[tuple[str, str]]:
     )
     keys = {(key.rule, key.number.value) for key in order_keys(order)}
     keys |= {(name, number.value) for name, number in numbers if number}
-    return frozenset(keys | {(PATIENT_ID, i.value) for i in order.identity.identifiers})
+    return frozenset(keys | _patient_lookups(order.patient))
 
 
-def study_lookups(statements: Iterable[Statement]) -> frozenset[tuple[str, str]]:
+def study_lookups(statements: Iterable[Statement]) -> frozenset[Pair]:
     """The same for a study."""
     said = tuple(statements)
     keys = {(key.rule, key.number.value) for key in study_keys(said)}
-    return frozenset(keys | {(PATIENT_ID, i.value) for s in said for i in s.patient.identifiers})
+    return frozenset(keys.union(*(_patient_lookups(s.patient) for s in said)))
+
+
+def _patient_lookups(patient: Patient) -> set[Pair]:
+    """A patient counts once, by the identifier that stands first; the others only find."""
+    return {(OTHER_PATIENT_ID if i else PATIENT_ID, number.value) for i, number in enumerate(patient.identifiers)}
+
+
+def linking(keys: Iterable[Pair]) -> frozenset[Pair]:
+    """Those of the keys that link."""
+    return frozenset(key for key in keys if key[0] in _LINKING)

@@ -286,8 +286,6 @@ def _skip_items(source: _Bytes, start: int, stop: int, implicit: bool, depth: in
             position += 8  # the delimiter
         else:
             position += length
-        if position > stop:
-            raise _beyond(source, stop, tag)
 
 
 def _delimiter(source: _Bytes, position: int, stop: int, tag: int) -> tuple[int, int, int]:
@@ -310,7 +308,7 @@ def _never(_tag: int) -> bool:
 def _beyond(source: _Bytes, stop: int, tag: int) -> Invalid:
     if stop == len(source.body):
         return Invalid("dicom-truncated", f"the file ends inside {tag_name(tag)}")
-    return Invalid("dicom-malformed", f"{tag_name(tag)} is longer than the item that holds it")
+    return Invalid("dicom-malformed", f"{tag_name(tag)} is longer than what holds it")
 
 
 def _ends_after(source: _Bytes, stop: int, tag: int) -> Invalid:

@@ -83,7 +83,7 @@ class RabbitMQSource:
     def _dead_letter(self, received: Received, outcome: Outcome) -> None:
         channel = self._channels[received.queue]
         ours = message_id(channel, received.body)
-        log.warning("rejected: %s", outcome.reason, extra={"code": outcome.code, "channel": channel, "message": ours})
+        log.warning("rejected: %s", outcome.reason, extra={"code": outcome.code, "channel": channel, "id": ours})
         headers = {
             "bridge-error": outcome.code,
             "bridge-reason": outcome.reason,
@@ -102,7 +102,7 @@ class RabbitMQSource:
                 self._consumer.settle([received])
                 self._buried.release()
             else:
-                log.warning("not dead-lettered yet", extra={"confirmation": confirmations[0], "message": letter.key})
+                log.warning("not dead-lettered yet", extra={"confirmation": confirmations[0], "id": letter.key})
                 threading.Timer(_FIRST_DELAY, self._bury, (received, letter)).start()
 
         self._publisher.submit([letter], done)

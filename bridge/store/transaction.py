@@ -259,7 +259,10 @@ class Transaction:
             "duplicates": {"all": int(self._connection.scalar(select(func.sum(t.message.c.duplicates))) or 0)},
             "rejected": {code: n for code, n in self._connection.execute(rejected.group_by(t.message.c.code))},
             "studies": grouped(t.study.c.verdict),
-            "outbox": {"QUEUED": count(t.outbox), **dict(self._connection.execute(select(t.counter)).tuples())},
+            "outbox": {
+                "QUEUED": count(t.outbox),
+                **{row.name: row.value for row in self._connection.execute(select(t.counter))},
+            },
             "stored": {
                 "orders": count(t.imaging_order),
                 "instances": count(t.instance),

@@ -151,7 +151,7 @@ def test_pixel_data_may_be_cut_or_missing(kept: int) -> None:
 def test_a_length_beyond_the_item_that_holds_it_is_malformed() -> None:
     request = item(element(0x00080050, "SH", "A1", length=200))
 
-    with pytest.raises(Invalid, match=r"dicom-malformed: \(0008,0050\) is longer than the item that holds it"):
+    with pytest.raises(Invalid, match=r"dicom-malformed: \(0008,0050\) is longer than what holds it"):
         read_instance(part10(SOP_CLASS, SOP_INSTANCE, STUDY, sequence(0x00400275, request), PIXELS))
 
 
@@ -159,6 +159,20 @@ def test_bytes_left_over_at_the_end_of_an_item_are_malformed() -> None:
     request = item(element(0x00080050, "SH", "A1") + b"\0\0\0")
 
     with pytest.raises(Invalid, match=r"dicom-malformed: an item has bytes left over after \(0008,0050\)"):
+        read_instance(part10(SOP_CLASS, SOP_INSTANCE, STUDY, sequence(0x00400275, request), PIXELS))
+
+
+def test_an_item_longer_than_its_sequence_takes_nothing_from_behind_it() -> None:
+    request = struct.pack("<HHL", 0xFFFE, 0xE000, 60) + element(0x00080050, "SH", "A1")
+
+    with pytest.raises(Invalid, match=r"dicom-malformed: \(0040,0275\) is longer than what holds it"):
+        read_instance(part10(SOP_CLASS, SOP_INSTANCE, STUDY, sequence(0x00400275, request), PIXELS, PIXELS))
+
+
+def test_an_item_without_its_delimiter_is_malformed() -> None:
+    request = open_item(element(0x00080050, "SH", "A1"))[:-8]
+
+    with pytest.raises(Invalid, match="dicom-malformed"):
         read_instance(part10(SOP_CLASS, SOP_INSTANCE, STUDY, sequence(0x00400275, request), PIXELS))
 
 
@@ -225,6 +239,24 @@ def test_implicit_items_inside_explicit_ones_are_read() -> None:
 
         assert read.accession_number is not None
         assert read.accession_number.value == "A1005"
+
+
+@pytest.mark.parametrize("length", ["stated", "undefined"])
+def test_items_inside_un_are_little_endian_even_in_a_big_endian_data_set(length: str) -> None:
+    content = item(implicit(0x00080050, "A1005 ")) + (SEQUENCE_END if length == "undefined" else b"")
+    stated = UNDEFINED if length == "undefined" else len(content)
+    body = part10(
+        data_set=struct.pack(">HH2sH10s", 0x0008, 0x0018, b"UI", 10, b"1.2.3.4.5")
+        + struct.pack(">HH2sH6s", 0x0020, 0x000D, b"UI", 6, b"1.2.3")
+        + struct.pack(">HH2sHL", 0x0040, 0x0275, b"UN", 0, stated)
+        + content,
+        transfer_syntax=BIG_ENDIAN,
+    )
+
+    (request,) = read_instance(body).statement.requests
+
+    assert request.accession_number is not None
+    assert request.accession_number.value == "A1005"
 
 
 def test_a_vr_of_two_spaces_has_a_length_of_16_bits() -> None:

@@ -54,6 +54,16 @@ def test_a_name_in_any_character_set_is_unicode(file: str, name: PersonName) -> 
     assert person_names(header, 0x00100010) == (name,)
 
 
+def test_a_delimiter_in_a_name_ends_the_switch_to_another_character_set() -> None:
+    raw = b"\x1b-L" + "Иван".encode("iso8859_5") + b"^J\xe9r\xf4me=\xe9"
+    header = data_set(
+        element(0x00080005, "CS", "ISO 2022 IR 100\\ISO 2022 IR 144"),
+        element(0x00100010, "PN", raw),
+    )
+
+    assert person_names(header, 0x00100010) == (PersonName("Иван^Jérôme", "é"),)
+
+
 @pytest.mark.parametrize("file", ["chrSQEncoding.dcm", "chrSQEncoding1.dcm"])
 def test_an_item_has_its_own_character_set_or_that_of_its_parent(file: str) -> None:
     _, header = read_part10((SHIPPED / "charset_files" / file).read_bytes())
