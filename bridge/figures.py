@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from bridge.amqp import DEAD, queue_depth
+from bridge.amqp import DEAD, queue_state
 from bridge.core.decision import Verdict
 from bridge.core.errors import BridgeError
 from bridge.store.store import Store
@@ -16,7 +16,8 @@ def ledger(store: Store, amqp_url: str) -> tuple[dict[str, Any], dict[str, int]]
     with store.read() as db:
         found = db.figures()
     try:
-        dead = queue_depth(amqp_url, DEAD)
+        state = queue_state(amqp_url, DEAD)
+        dead: int | None = state.messages if state else 0
     except BridgeError as error:
         print(f"bridge: dead letters are not counted: {error}", file=sys.stderr)
         dead = None

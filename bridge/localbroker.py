@@ -222,7 +222,7 @@ class LocalBroker:
         self._end(_TERMINATE)
 
     def kill(self) -> None:
-        """End the node as a crash would."""
+        """End the node as a crash would. RabbitMQ then loses a quorum queue that was declared within the last second."""
         self._end(_KILL)
 
     def restart(self) -> None:
@@ -297,8 +297,8 @@ def _write_settings(folder: Path, node: str, ports: Ports) -> dict[str, str]:
     (folder / "advanced.config").write_text("[].\n")
     (folder / "enabled_plugins").write_text("[].\n")
     (folder / "rabbitmq-env.conf").touch()
-    passed_on = {"PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ"}
-    return {name: value for name, value in os.environ.items() if name in passed_on} | {
+    return {key: value for key, value in os.environ.items() if key in ("PATH", "LD_LIBRARY_PATH", "TZ")} | {
+        "LC_ALL": "C.UTF-8",
         "HOME": str(folder),  # where the cookie is
         "ERL_EPMD_ADDRESS": _LOOPBACK,
         "ERL_EPMD_PORT": str(ports.epmd),

@@ -6,9 +6,9 @@ themselves when the broker does. Nothing here acknowledges a message before it i
 """
 
 from bridge.amqp.consumer import Consumer, Received
-from bridge.amqp.oneshot import connected, events, publish, queue_depth
+from bridge.amqp.oneshot import QueueState, connected, events, publish, queue_state
 from bridge.amqp.publisher import MESSAGE_HEADER, Confirmation, Publication, Publisher, properties, with_headers
-from bridge.amqp.topology import DEAD, SourceQueue, Topology, declare
+from bridge.amqp.topology import DEAD, SourceQueue, Topology, declare, remove
 
 __all__ = [
     "DEAD",
@@ -17,6 +17,7 @@ __all__ = [
     "Consumer",
     "Publication",
     "Publisher",
+    "QueueState",
     "Received",
     "SourceQueue",
     "Topology",
@@ -25,6 +26,7 @@ __all__ = [
     "events",
     "properties",
     "publish",
-    "queue_depth",
+    "queue_state",
+    "remove",
     "with_headers",
 ]

@@ -107,7 +107,9 @@ class Consumer:
         self._connection.call(self._cancel)
 
     def _cancel(self) -> None:
-        for subscription in self._subscriptions.values():
+        with self._arrived:
+            subscriptions = list(self._subscriptions.values())
+        for subscription in subscriptions:
             if subscription.channel.is_open:
                 subscription.channel.basic_cancel(subscription.queue.name)
 

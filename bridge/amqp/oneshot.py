@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 from pika import BlockingConnection
 from pika.exceptions import (
@@ -41,13 +42,21 @@ def connected(url: str) -> Iterator[BlockingConnection]:
             connection.close()
 
 
-def queue_depth(url: str, queue: str) -> int | None:
-    """How many messages wait in a queue; None where there is no such queue."""
+class QueueState(NamedTuple):
+    """What is in a queue, and who reads from it."""
+
+    messages: int
+    consumers: int
+
+
+def queue_state(url: str, queue: str) -> QueueState | None:
+    """The state of a queue; None where there is no such queue."""
     with connected(url) as connection:
         try:
-            return int(connection.channel().queue_declare(queue, passive=True).method.message_count)
+            found = connection.channel().queue_declare(queue, passive=True).method
         except ChannelClosedByBroker:
             return None
+        return QueueState(found.message_count, found.consumer_count)
 
 
 def publish(url: str, publications: Sequence[Publication]) -> list[Confirmation]:

@@ -1,7 +1,7 @@
 """What the bridge needs on the broker (DESIGN 3.3): exchanges, quorum queues, bindings, dead letters."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from pika import BlockingConnection
@@ -50,11 +50,10 @@ def declare(url: str, topology: Topology, *, create: bool) -> None:
         Unavailable: the broker does not answer.
         ConfigError: one of them exists and differs, or is missing, or the broker refuses the login.
     """
-    exchanges = {source.exchange for source in topology.sources} | {*topology.event_exchanges, DEAD}
     queues = [(DEAD, _QUORUM), *((source.name, _SOURCE_QUEUE) for source in topology.sources)]
     bindings = [(DEAD, DEAD, "#"), *((s.name, s.exchange, key) for s in topology.sources for key in s.bindings)]
     with connected(url) as connection:
-        for exchange in sorted(exchanges):
+        for exchange in _exchanges(topology):
             with _declaring(connection, f"exchange {exchange}") as channel:
                 channel.exchange_declare(exchange, "topic", durable=True, passive=not create)
         for queue, arguments in queues:
@@ -65,6 +64,10 @@ def declare(url: str, topology: Topology, *, create: bool) -> None:
                 channel.queue_bind(queue, exchange, key)
 
 
+def _exchanges(topology: Topology) -> list[str]:
+    return sorted({source.exchange for source in topology.sources} | {*topology.event_exchanges, DEAD})
+
+
 @contextmanager
 def _declaring(connection: BlockingConnection, what: str) -> Iterator[BlockingChannel]:
     channel = connection.channel()
@@ -73,3 +76,13 @@ def _declaring(connection: BlockingConnection, what: str) -> Iterator[BlockingCh
     except ChannelClosedByBroker as error:
         raise ConfigError(f"{what}: the broker says {error.reply_code} {error.reply_text}") from None
     channel.close()
+
+
+def remove(url: str, topology: Topology, queues: Sequence[str]) -> None:
+    """Removes these queues, and the exchanges of the topology to which then nothing is bound."""
+    with connected(url) as connection:
+        for queue in queues:
+            connection.channel().queue_delete(queue)
+        for exchange in _exchanges(topology):
+            with suppress(ChannelClosedByBroker):
+                connection.channel().exchange_delete(exchange, if_unused=True)

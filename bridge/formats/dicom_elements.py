@@ -47,7 +47,7 @@ class Element(NamedTuple):
 
 
 class _Bytes(NamedTuple):
-    """What a data set and all its items have in common."""
+    """What a data set and all its items have in common: their bytes, and how to unpack numbers in their order."""
 
     body: bytes
     max_nesting: int
@@ -137,8 +137,6 @@ def read_part10(
     if syntax in _DEFLATED:
         inflated, whole = _inflate(body[position:], max_inflated)
         source, position = _bytes(inflated, "<", max_nesting), 0
-    if position >= len(source.body):
-        raise Invalid("dicom-truncated", "the file ends before its data set")
     if _is_big_endian(source.body, position, stated=syntax == _BIG_ENDIAN):
         source = _bytes(source.body, ">", max_nesting)
 
@@ -312,6 +310,7 @@ def _beyond(source: _Bytes, stop: int, tag: int) -> Invalid:
 
 
 def _ends_after(source: _Bytes, stop: int, tag: int) -> Invalid:
+    place = f"after {tag_name(tag)}" if tag else "before its first element"
     if stop == len(source.body):
-        return Invalid("dicom-truncated", f"the file ends after {tag_name(tag)}")
-    return Invalid("dicom-malformed", f"an item has bytes left over after {tag_name(tag)}")
+        return Invalid("dicom-truncated", f"the file ends {place}")
+    return Invalid("dicom-malformed", f"an item has bytes left over {place}")

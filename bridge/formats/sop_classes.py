@@ -4,7 +4,8 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from pydicom.uid import UID_dictionary
+from pydicom.config import IGNORE
+from pydicom.uid import UID
 
 
 class _SopClass(NamedTuple):
@@ -22,8 +23,9 @@ def sop_class_name(sop_class_uid: str | None) -> str | None:
     """The name in PS3.6 A, such as `CT Image Storage`; None when unknown."""
     if not sop_class_uid:
         return None
-    if sop_class_uid in UID_dictionary:
-        return UID_dictionary[sop_class_uid][0]
+    name = UID(sop_class_uid, validation_mode=IGNORE).name
+    if name != sop_class_uid:
+        return name
     sop_class = _sop_classes().get(sop_class_uid)  # some are newer than pydicom
     return sop_class.name if sop_class else None
 

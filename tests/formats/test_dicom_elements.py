@@ -134,6 +134,13 @@ def test_a_cut_names_the_element_and_nothing_that_is_in_it() -> None:
     assert (refused.value.code, refused.value.reason) == ("dicom-truncated", "the file ends inside (0008,0050)")
 
 
+def test_a_file_that_ends_before_its_data_set_is_refused() -> None:
+    with pytest.raises(Invalid, match="dicom-truncated: the file ends before its first element"):
+        read_part10(PREAMBLE)
+    with pytest.raises(Invalid, match=r"dicom-truncated: the file ends after \(0002,0010\)"):
+        read_part10(part10())
+
+
 def test_a_file_written_to_its_full_size_but_not_filled_is_refused() -> None:
     with pytest.raises(Invalid, match=r"dicom-truncated: the file ends after \(0020,000D\)"):
         read_part10(part10(SOP_CLASS, SOP_INSTANCE, STUDY) + b"\0" * 64)

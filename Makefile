@@ -1,0 +1,32 @@
+# Everything runs in .venv, which is made when it is missing or older than pyproject.toml.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test check bench schemas
+
+setup: .venv/.complete
+
+.venv/.complete: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --quiet --disable-pip-version-check install --upgrade "pip>=25.1"
+	$(BIN)/python -m pip --quiet --disable-pip-version-check install --editable . --group dev
+	touch $@
+
+demo: setup           # the main job on real input
+	$(BIN)/bridge demo
+
+test: setup           # the whole suite, against a real broker and a real database
+	$(BIN)/python -m pytest
+
+check: setup          # what CI runs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+bench: setup          # speed, as ratios on one machine
+	$(BIN)/python tests/bench/bench.py
+
+schemas: setup        # after a change of the events
+	$(BIN)/python -m bridge.schema
