@@ -82,7 +82,7 @@ class Explanation(Value):
 
 
 def find(db: Transaction, key: str) -> list[Explanation]:
-    """Every study that has the key, those that wait for a person first; where there is none, the orders that have it."""
+    """Every study that has the key, those that wait for a person first; where there is none, the orders with it."""
     known = db.orders(db.owners_of_value("order", key)).values()
     keys = linking(key for order in known for key in order_lookups(order))
     sharing = {uid for owners in db.owners("study", keys).values() for uid in owners}

@@ -18,13 +18,11 @@ import secrets
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -222,7 +220,7 @@ class LocalBroker:
         self._end(_TERMINATE)
 
     def kill(self) -> None:
-        """End the node as a crash would. RabbitMQ then loses a quorum queue that was declared within the last second."""
+        """End the node as a crash would. RabbitMQ then loses a quorum queue that it has only just declared."""
         self._end(_KILL)
 
     def restart(self) -> None:
@@ -254,8 +252,8 @@ class LocalBroker:
         while self._watcher.poll() is None and time.monotonic() < deadline:
             greeting = _greeting(ports.amqp)
             version = re.search(rb"\x07versionS....(\d+)\.(\d+)", greeting, re.DOTALL)
-            if version and b"%s@" % name.encode() in greeting:  # its cluster_name begins with the name of the node
-                return tuple(int(number) for number in version.groups())
+            if version and f"{name}@".encode() in greeting:  # in cluster_name: the listener is our node
+                return tuple(map(int, version.groups()))
             time.sleep(0.05)
         return ()
 
@@ -294,8 +292,8 @@ def _node_name(folder: Path) -> str:
 def _write_settings(folder: Path, node: str, ports: Ports) -> dict[str, str]:
     """Write the node's settings, and give its environment: nothing of the user's or the system's RabbitMQ comes in."""
     (folder / "rabbitmq.conf").write_text(_SETTINGS.format(port=ports.amqp))
-    (folder / "advanced.config").write_text("[].\n")
-    (folder / "enabled_plugins").write_text("[].\n")
+    for nothing in ("advanced.config", "enabled_plugins"):
+        (folder / nothing).write_text("[].\n")
     (folder / "rabbitmq-env.conf").touch()
     return {key: value for key, value in os.environ.items() if key in ("PATH", "LD_LIBRARY_PATH", "TZ")} | {
         "LC_ALL": "C.UTF-8",
@@ -333,9 +331,9 @@ def _greeting(port: int) -> bytes:
     try:
         with socket.create_connection((_LOOPBACK, port), timeout=1) as connection, connection.makefile("rb") as stream:
             connection.sendall(b"AMQP\x00\x00\x09\x01")
-            _type, _channel, size = struct.unpack(">BHI", stream.read(7))
+            size = int.from_bytes(stream.read(7)[3:])  # after type and channel (2.3.5)
             return stream.read(min(size, 1 << 16))
-    except (OSError, struct.error):
+    except OSError:
         return b""
 
 
@@ -368,20 +366,15 @@ def watch(epmd: list[str], node: list[str], environment: dict[str, str], folder:
 
 
 def _end_children() -> None:
-    with suppress(ChildProcessError):  # there are none any more
+    """Kill all children of this process, with those that become its children by that, until there are none."""
+    with suppress(ChildProcessError):
         while True:
-            for pid in _children():
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            for stat in Path("/proc").glob("[0-9]*/stat"):
+                with suppress(OSError):  # ended meanwhile
+                    _state, parent, *_ = stat.read_bytes().rpartition(b")")[2].split()  # proc_pid_stat(5)
+                    if int(parent) == os.getpid():
+                        os.kill(int(stat.parent.name), signal.SIGKILL)
             os.wait()
-
-
-def _children() -> Iterator[int]:
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            _name, _, fields = stat.read_bytes().rpartition(b")")
-            if int(fields.split()[1]) == os.getpid():  # proc_pid_stat(5): state, parent
-                yield int(stat.parent.name)
 
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)

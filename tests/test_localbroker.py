@@ -129,21 +129,24 @@ def test_everything_listens_on_loopback_only(broker: LocalBroker) -> None:
     assert len({port for _name, _ip, port in listening}) == 3  # AMQP, distribution, epmd
 
 
-def test_two_brokers_run_side_by_side(broker: LocalBroker) -> None:
-    with LocalBroker() as other, connect(broker) as here, connect(other) as there:
-        here.channel().queue_declare("only-here", exclusive=True)
-        with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="no queue"):
-            there.channel().queue_declare("only-here", passive=True)
-
-
-def test_after_an_exception_no_process_and_no_folder_stays() -> None:
+def test_of_two_brokers_side_by_side_one_ends_with_an_exception_and_leaves_nothing(broker: LocalBroker) -> None:
+    other = LocalBroker()
     below: list[psutil.Process] = []
-    with pytest.raises(ZeroDivisionError), LocalBroker() as broker:
-        below = processes(broker)
-        assert {"epmd", "erl_child_setup", "inet_gethost", "beam.smp"} <= names(below)
-        raise ZeroDivisionError
+
+    def fail_while_it_runs() -> None:
+        with other, connect(broker) as here, connect(other) as there:
+            here.channel().queue_declare("only-here", exclusive=True)
+            with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="no queue"):
+                there.channel().queue_declare("only-here", passive=True)
+            below.extend(processes(other))
+            assert {"epmd", "erl_child_setup", "inet_gethost", "beam.smp"} <= names(below)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_while_it_runs()
     assert not still_running(below)
-    assert not broker.folder.exists()
+    assert not other.folder.exists()
+    connect(broker).close()
 
 
 def test_a_second_broker_in_the_same_folder_is_refused_and_the_first_runs_on(broker: LocalBroker) -> None:
@@ -152,18 +155,20 @@ def test_a_second_broker_in_the_same_folder_is_refused_and_the_first_runs_on(bro
     connect(broker).close()
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_when_the_owner_is_ended_from_outside_no_process_and_no_folder_stays(end: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-m", "bridge.localbroker"], stdout=subprocess.PIPE, text=True) as owner:
-        assert owner.stdout is not None
-        url = owner.stdout.readline()
-        assert re.fullmatch(r"amqp://guest:guest@127\.0\.0\.1:\d+/%2F\n", url)
-        below = psutil.Process(owner.pid).children(recursive=True)
-        folder = Path(below[0].children()[0].cwd())  # epmd's
-        owner.send_signal(end)
-    assert owner.returncode == (0 if end == signal.SIGINT else -signal.SIGKILL)
-    assert not still_running(below)
-    assert not folder.exists()
+def test_after_ctrl_c_and_after_sigkill_of_the_owner_no_process_and_no_folder_stays() -> None:
+    command = [sys.executable, "-m", "bridge.localbroker"]
+    owners = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for owner, end, code in zip(owners, (signal.SIGINT, signal.SIGKILL), (0, -signal.SIGKILL), strict=True):
+        with owner:
+            assert owner.stdout is not None
+            assert re.fullmatch(r"amqp://guest:guest@127\.0\.0\.1:\d+/%2F\n", owner.stdout.readline())
+            (watcher,) = psutil.Process(owner.pid).children()
+            below = [watcher, *watcher.children(recursive=True)]
+            folder = Path(watcher.children()[0].cwd())
+            owner.send_signal(end)
+        assert owner.returncode == code
+        assert not still_running(below)
+        assert not folder.exists()
 
 
 def test_messages_in_a_quorum_queue_outlive_the_broker_and_a_crash_of_the_next_one_in_the_folder(

@@ -30,9 +30,7 @@ _NAME_DELIMITER = re.compile(rb"[\\\r\n\f\t^=]")
 _MISSPELLED = re.compile(r"^ISO[-_ ]?(2022[-_ ]?)?IR[-_ ]?")  # such as ISO-IR 100
 _HELD_BY_CODEC = ("iso2022_jp", "iso2022_jp_2")  # Python's codecs read these escape sequences themselves
 
-_DATE = re.compile(
-    r"(\d{4})(?:(\d\d)(\d\d)|\.(\d\d)\.(\d\d))"
-)  # with dots: ACR-NEMA, which readers may meet (PS3.5 6.2)
+_DATE = re.compile(r"(\d{4})(?:(\d\d)(\d\d)|\.(\d\d)\.(\d\d))", re.ASCII)  # with dots: ACR-NEMA 300 (PS3.5 6.2)
 _DATETIME = re.compile(
     r"(?P<year>\d{4})(?:(?P<month>\d\d)(?:(?P<day>\d\d)(?:(?P<hour>\d\d)(?:(?P<minute>\d\d)(?:(?P<second>\d\d)"
     r"(?:\.(?P<fraction>\d{1,6}))?)?)?)?)?)?(?P<offset>[+-]\d{4})?",

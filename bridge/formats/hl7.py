@@ -110,7 +110,7 @@ class Segment:
         self._components: dict[int, list[str]] = {}  # of first repetitions, which are nearly all that is read
         if name == "MSH":
             self.fields.insert(1, encoding.field)
-            self._components = {1: [encoding.field], 2: [self.fields[2]]}
+            self._components = {1: [encoding.field], 2: self.fields[2:3]}
 
     def field(self, number: int) -> str:
         """The raw text of a field, empty when absent."""

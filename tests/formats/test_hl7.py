@@ -153,6 +153,12 @@ def test_delimiters_that_would_cut_values_are_refused(header: bytes) -> None:
     assert refused.value.code == "hl7-bad-msh"
 
 
+def test_a_line_of_text_that_begins_like_a_segment_name_is_no_segment() -> None:
+    read = parse(message(b"NTE|1||first\rSECOND line\rTHE|third\rPID: 4|", b"ORC|NW"))
+    assert [segment.name for segment in read.segments] == ["MSH", "NTE", "THE", "ORC"]
+    assert read.value("NTE-3") == "first\nSECOND line"
+
+
 def test_blanks_at_the_end_of_a_line_belong_to_the_last_value() -> None:
     read = parse(message(b"NTE|1||a \t", b"NTE|2||b  "))
     assert [segment.value(3) for segment in read.named("NTE")] == ["a \t", "b  "]

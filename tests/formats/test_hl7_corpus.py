@@ -27,9 +27,12 @@ PYTHON_HL7_DIFFERS = re.compile(
     r"\\\.(?:br|sp)"  # a formatted line break: "\r" there, "\n" here
     r"|\\[HN]\\"  # highlighting: "_" there, left out here
     r"|\\(?![FSRTE]\\)"  # a lone escape character or an unknown sequence: dropped there, kept here
-    r"|\n"  # a line break inside a value: cut off there
+    r"|\s$|\n"  # a line break inside a value, white space at a line's end: cut off there
 )
-HL7APY_DIFFERS = re.compile(r"\\")  # it escapes what is escaped already
+HL7APY_DIFFERS = re.compile(
+    r"\\"  # it escapes what is escaped already
+    r"|(?:^|&)[+-]?(?:0[0-9]|[0-9]*\.)"  # it rewrites numbers: 00001 is 1
+)
 
 
 @cache
@@ -40,12 +43,13 @@ def bodies() -> dict[str, bytes]:
 
 @cache
 def messages() -> dict[str, Message]:
-    found = {}
+    found, refused_with = {}, {}
     for name, body in bodies().items():
         try:
             found[name] = parse(body)
         except Invalid as invalid:
-            assert invalid.code in REFUSED_WITH, name
+            refused_with[name] = invalid.code
+    assert set(refused_with.values()) <= REFUSED_WITH, refused_with
     return found
 
 
@@ -61,12 +65,12 @@ def test_every_message_is_read_filtered_or_refused_with_a_code() -> None:
         try:
             found = read_orders(body, channel="orders")
         except Invalid as invalid:
-            assert invalid.code in REFUSED_WITH, name
-            outcomes["refused"] += 1
+            outcomes[invalid.code] += 1
         else:
             outcomes["filtered" if isinstance(found, Filtered) else "orders"] += 1
             assert isinstance(found, Filtered) or found.updates, name
-    assert outcomes == {"orders": 47, "filtered": 581, "refused": 66}
+    assert set(outcomes) <= {"orders", "filtered", *REFUSED_WITH}
+    assert (outcomes["orders"], outcomes["filtered"], outcomes.total()) == (47, 581, 694)
 
 
 def test_no_segment_is_lost_and_no_text_either() -> None:
@@ -124,7 +128,7 @@ def agreeing_components(name: str, segment: Segment, theirs: "hl7apy.core.Segmen
     compared = 0
     repetitions: Counter[int] = Counter()
     for field in theirs.children:
-        prefix, _, number = field.name.rpartition("_")
+        prefix, _, number = (field.name or "").rpartition("_")
         if not prefix or (segment.name == "MSH" and int(number) <= 2):
             continue
         repetitions[int(number)] += 1
@@ -142,7 +146,7 @@ def agreeing_components(name: str, segment: Segment, theirs: "hl7apy.core.Segmen
 def test_real_imaging_orders_give_the_numbers_that_their_authors_put_into_them() -> None:
     orders = {}
     for name in bodies():
-        if name.startswith("dcm4che/O") and not name.endswith(".pdf"):
+        if name.startswith(("dcm4che/OMG", "dcm4che/OMI", "dcm4che/ORM")):
             found = read_orders(bodies()[name], channel="orders")
             assert isinstance(found, OrderMessage)
             orders[name] = found
@@ -152,5 +156,4 @@ def test_real_imaging_orders_give_the_numbers_that_their_authors_put_into_them()
         assert [number.value for number in update.accession_numbers or ()] == ["AccessionNumber"], name
         assert [uid.value for uid in update.study_instance_uids or ()] == ["1.2.392.200036.9125.0.198811291108.7"], name
         assert [step.scheduled_procedure_step_id for step in update.scheduled_steps or ()] == ["ScheduledProcStepID"]
-        assert update.reason is not None, name
-        assert "12 – 35" in str(update.reason), name  # declared 8859/1, written in UTF-8
+        assert "from 12 \N{EN DASH}35" in str(update.reason), name  # declared 8859/1, written in UTF-8

@@ -312,6 +312,29 @@ def test_a_later_pid_begins_another_patient() -> None:
     assert other.birth_date is UNSET
 
 
+def test_an_obr_behind_a_later_pid_does_not_share_the_order_segment_of_another_patient() -> None:
+    other = read(PID, ORC, OBR, segment("PID", f3="2MR1"), OBR).updates[1]
+    assert other.filler_order_number is UNSET
+    assert other.order_control is None
+
+
+def test_one_number_for_two_patients_is_two_updates() -> None:
+    assert len(read(PID, ORC, OBR, segment("PID", f3="2MR1"), ORC, OBR).updates) == 2
+
+
+def test_a_group_that_states_a_value_completes_one_that_deletes_it() -> None:
+    update = one(PID, ORC, segment("OBR", f18='""', f19="RP1"), ORC, OBR)
+    assert update.accession_numbers == (Identifier("A1", "OBR[2]-18"),)
+
+
+def test_every_repetition_of_an_accession_number_is_listed_with_its_own_issuer() -> None:
+    update = one(PID, ORC, segment("OBR", f18="A1^EAST~A2^WEST"))
+    assert update.accession_numbers == (
+        Identifier("A1", "OBR-18", Issuer("EAST")),
+        Identifier("A2", "OBR-18[2]", Issuer("WEST")),
+    )
+
+
 def test_a_zds_ahead_of_the_group_belongs_to_the_first() -> None:
     first, second = read(PID, f"ZDS|{UID}", ORC, OBR, ORC.replace("F1", "F2"), OBR).updates
     assert first.study_instance_uids == (Stated(UID, "ZDS-1.1"),)
