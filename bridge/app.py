@@ -6,14 +6,16 @@ import signal
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 
 from bridge.amqp import Consumer, Publisher, SourceQueue, Topology, declare
-from bridge.config import Settings, load_channels
+from bridge.config import Settings, channels_place, load_channels
 from bridge.core.channel import Channel
-from bridge.core.errors import Unavailable
+from bridge.core.errors import ConfigError, Unavailable
 from bridge.core.events import Origin
 from bridge.destinations.rabbitmq import destination
+from bridge.formats import reading
 from bridge.intake import Intake
 from bridge.relay import Relay
 from bridge.sources.rabbitmq import RabbitMQSource
@@ -29,6 +31,19 @@ _FIRST_DELAY, _LAST_DELAY = 0.5, 10.0  # seconds between attempts to reach the b
 def now() -> str:
     """The time in UTC, RFC 3339 with microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def checked_channels(place: Path) -> list[Channel]:
+    """The enabled channels of a folder or file, with all that their formats can check.
+
+    Raises:
+        ConfigError: every mistake in every file.
+    """
+    channels = load_channels(place)
+    mistakes = [mistake for channel in channels for mistake in reading.mistakes(channel)]
+    if mistakes:
+        raise ConfigError(*mistakes)
+    return channels
 
 
 def topology_of(channels: Sequence[Channel]) -> Topology:
@@ -109,7 +124,7 @@ def run(settings: Settings) -> None:
         ConfigError: settings, channels, schema, login or an existing queue are not what they have to be.
         Unavailable: the database does not answer, or another process holds the SQLite file.
     """
-    channels = load_channels(settings.channels)
+    channels = checked_channels(channels_place(settings))
     store = open_store(settings)
     stopping = threading.Event()
 

@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import msgspec
 import typer
 from rich.console import Console
 
 from bridge import __version__, amqp, app, explain, figures, sending
-from bridge.config import Settings, load_channels, load_settings
+from bridge.config import Settings, channels_place, load_channels, load_settings
 from bridge.core.channel import Channel, DataType
 from bridge.core.errors import BridgeError, ConfigError, Unavailable
 from bridge.core.events import EVENTS
@@ -31,12 +32,6 @@ cli = typer.Typer(
 output = Console(soft_wrap=True, highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-
-
-class _Chosen:
-    """What was chosen before the command's name."""
-
-    config: Path | None = None
 
 
 def main() -> None:
@@ -72,11 +67,11 @@ def choose(
     _version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Options before the command."""
-    _Chosen.config = config
 
 
 def _settings() -> tuple[Settings, Path | None]:
-    settings, file = load_settings(_Chosen.config)
+    """What the options before the command, the environment and the settings file say."""
+    settings, file = load_settings(click.get_current_context().find_root().params["config"])
     set_up(settings.log_level, settings.log_format)
     return settings, file
 
@@ -92,8 +87,10 @@ def _store(settings: Settings) -> Store:
 def run() -> None:
     """Runs the service until SIGTERM."""
     settings, file = _settings()
+    place = channels_place(settings)
+    shipped = "" if place == settings.channels else " (shipped with the package)"
     logging.getLogger(__name__).info(
-        "starting", extra={"version": __version__, "settings": file or "built in", "channels": settings.channels}
+        "starting %s, settings %s, channels %s%s", __version__, file or "built in", place, shipped
     )
     app.run(settings)
 
@@ -105,17 +102,31 @@ def check(
 ) -> None:
     """Validates settings and channels, and runs the channels' examples."""
     settings, _ = _settings()
-    channels = load_channels(file or settings.channels)
+    channels = app.checked_channels(file or channels_place(settings))
     wrong = [line for channel in channels for line in failures(channel)]
     for line in wrong:
         print(line, file=sys.stderr)
     if connect:
-        amqp.declare(settings.amqp_url.get_secret_value(), app.topology_of(channels), create=False)
-        _store(settings)
+        _try_connections(settings, channels)
     examples = sum(len(channel.examples) for channel in channels)
     print(f"{len(channels)} channels, {examples} examples, {len(wrong)} wrong")
     if wrong:
         raise typer.Exit(EXIT_WRONG)
+
+
+def _try_connections(settings: Settings, channels: list[Channel]) -> None:
+    """What `bridge run` would find; nothing is created."""
+    url = settings.amqp_url.get_secret_value()
+    with amqp.connected(url):
+        print("the broker answers")
+    if settings.amqp_declare == "check":
+        amqp.declare(url, app.topology_of(channels), create=False)
+    store = Store(settings.database_url.get_secret_value())
+    if store.file and not store.file.exists():
+        print("the database does not exist yet: bridge run creates it")
+    else:
+        store.check_schema()
+        print("the database answers, and its schema is the one of this version")
 
 
 @cli.command()
@@ -165,7 +176,7 @@ def send(
 ) -> None:
     """Publishes files as a channel would."""
     settings, _ = _settings()
-    channels = load_channels(settings.channels)
+    channels = load_channels(channels_place(settings))
     publications = [sending.publication(file, channels, data_type) for file in files]
     confirmations = amqp.publish(settings.amqp_url.get_secret_value(), publications)
     for file, publication, confirmation in zip(files, publications, confirmations, strict=True):
@@ -182,7 +193,7 @@ def listen(
 ) -> None:
     """Shows events as they pass, from now on."""
     settings, _ = _settings()
-    exchange = _exchange_of_events(load_channels(settings.channels))
+    exchange = load_channels(channels_place(settings))[0].destination.exchange
     for key, body in amqp.events(settings.amqp_url.get_secret_value(), exchange, binding, seconds):
         if not key:
             print(f"listening on {exchange} for {binding}", file=sys.stderr, flush=True)
@@ -190,10 +201,6 @@ def listen(
             print(body.decode(), flush=True)
         else:
             print(sending.one_line(body), flush=True)
-
-
-def _exchange_of_events(channels: list[Channel]) -> str:
-    return channels[0].destination.exchange
 
 
 @cli.command()

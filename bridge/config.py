@@ -209,22 +209,25 @@ def _covers(pattern: str, event: str) -> bool:
 
 
 def starter_channels() -> Path:
-    """The channels that are shipped with the package."""
+    """The folder of the channels that are shipped with the package."""
     packaged = Path(str(files("bridge"))) / "starter_channels"
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "channels"
 
 
-def load_channels(folder: Path) -> list[Channel]:
-    """The enabled channels of a folder, by file name; the shipped ones where the folder does not exist.
+def channels_place(settings: Settings) -> Path:
+    """The folder of the settings, or that of the shipped channels where there is none."""
+    return settings.channels if settings.channels.exists() else starter_channels()
+
+
+def load_channels(place: Path) -> list[Channel]:
+    """The enabled channels of a folder, by file name, or the one of a file.
 
     Raises:
         ConfigError: every mistake in every file, one line each; or there is no channel at all.
     """
-    if not folder.is_dir():
-        folder = starter_channels()
     channels: list[Channel] = []
     mistakes: list[str] = []
-    for file in sorted(folder.glob("*.toml")):
+    for file in sorted(place.glob("*.toml")) if place.is_dir() else [place]:
         try:
             channels += _channel(file)
         except ConfigError as error:
@@ -234,7 +237,7 @@ def load_channels(folder: Path) -> list[Channel]:
         f"queue {queue} is the source of several channels" for queue in sorted(set(queues)) if queues.count(queue) > 1
     ]
     if not channels and not mistakes:
-        mistakes.append(f"{folder}: there is no enabled channel")
+        mistakes.append(f"{place}: there is no enabled channel")
     if mistakes:
         raise ConfigError(*mistakes)
     return channels
@@ -243,6 +246,8 @@ def load_channels(folder: Path) -> list[Channel]:
 def _channel(file: Path) -> list[Channel]:
     try:
         stated = _ChannelFile.model_validate(_toml(file.read_bytes(), str(file)))
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from None
     except ValidationError as error:
         raise ConfigError(*_mistakes(error, str(file))) from None
     if not stated.enabled:

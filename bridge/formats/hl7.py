@@ -100,7 +100,7 @@ class Segment:
     `fields` holds the raw text of each field at its number; 0 is the segment's name, MSH-1 the field separator itself.
     """
 
-    __slots__ = ("_components", "encoding", "fields", "name", "occurrence")
+    __slots__ = ("_components", "_repetitions", "encoding", "fields", "name", "occurrence")
 
     def __init__(self, name: str, occurrence: int, raw: str, encoding: Encoding) -> None:
         self.name = name
@@ -108,6 +108,7 @@ class Segment:
         self.encoding = encoding
         self.fields = raw.split(encoding.field)
         self._components: dict[int, list[str]] = {}  # of first repetitions, which are nearly all that is read
+        self._repetitions: dict[int, list[str]] = {}
         if name == "MSH":
             self.fields.insert(1, encoding.field)
             self._components = {1: [encoding.field], 2: self.fields[2:3]}
@@ -117,11 +118,15 @@ class Segment:
         return self.fields[number] if number < len(self.fields) else ""
 
     def repetitions(self, number: int) -> list[str]:
-        """The raw text of each repetition of a field; none when the field is empty."""
-        raw = self.field(number)
-        if not raw:
-            return []
-        return [raw] if self._is_delimiters(number) else self.encoding.repetitions(raw)
+        """The raw text of each repetition of a field; none when the field is empty. Not to be changed."""
+        found = self._repetitions.get(number)
+        if found is None:
+            raw = self.field(number)
+            if not raw:
+                return []
+            found = [raw] if self._is_delimiters(number) else self.encoding.repetitions(raw)
+            self._repetitions[number] = found
+        return found
 
     def components(self, number: int, repetition: int = 1) -> list[str]:
         """The raw text of each component of one repetition of a field; none when it is empty. Not to be changed."""

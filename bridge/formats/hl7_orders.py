@@ -1,19 +1,20 @@
 """One ORC/OBR group of an HL7 v2 message to order updates: one for each requested procedure that it names.
 
-It states what the group says and where; it never merges with what is known of an order. Instance Number (0020,0013) is
-never read: HL7 v2 has no field for it. Which field stands for what: reference table of IHE RAD-4 and HL7 2.5.1 4.5.6.
+It states what the group says and where; it must never read Instance Number (0020,0013), which no HL7 v2 field carries.
+Which field stands for what: IHE RAD-4 and RAD-13 for OBR-18 to OBR-24 and ZDS, HL7 2.5.1 4.5.6 for IPC.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, UnsetType
 
-from bridge.core.model import Code, Identifier, OrderSource, OrderUpdate, ScheduledStep, Stated
+from bridge.core.model import Code, Identifier, Issuer, OrderSource, OrderUpdate, ScheduledStep, Stated
 from bridge.formats.hl7 import Message, Segment
 from bridge.formats.hl7_values import (
     Moment,
@@ -111,8 +112,8 @@ class Reader:
         # A ZDS or OBR-18 that repeats what one IPC says is about that one; any other value contradicts them all.
         accessions = [every(entity, procedure, 1, 1) for procedure in group.procedures]
         studies = [every(stated, procedure, 3, 1) for procedure in group.procedures]
-        more_accessions = _other_than(accessions, every(entity, detail, 18, 0))
-        more_studies = _other_than(studies, [said for study in group.studies for said in every(stated, study, 1, 1)])
+        more_accessions = _news(every(entity, detail, 18, 0), chain(*accessions))
+        more_studies = _news([said for study in group.studies for said in every(stated, study, 1, 1)], chain(*studies))
         for index, procedure in enumerate(group.procedures or (None,)):
             step = _step(group, procedure, start)
             yield OrderUpdate(
@@ -240,22 +241,28 @@ def _joined(said: Iterable[Said[str]]) -> Said[str]:
     return "; ".join(one for one in every_one if isinstance(one, str)) or first(*every_one)
 
 
-def _other_than(procedures: Iterable[list[Said[T]]], said: list[Said[T]]) -> list[Said[T]]:
-    stated_already = [one for procedure in procedures for one in procedure]
-    return [one for one in said if not any(_agree(one, another) for another in stated_already)]
-
-
 def _distinct(said: list[Said[T]]) -> tuple[T, ...] | UnsetType:
     """Every distinct value, the first place it stands in; empty where there is none but one is deleted."""
-    found: list[T] = []
+    found = tuple(one for one in _news(said) if one is not None and not isinstance(one, UnsetType))
+    return found if found or None in said else UNSET
+
+
+def _news(said: list[Said[T]], known_already: Iterable[Said[T]] = ()) -> list[Said[T]]:
+    """What neither is known already nor was said before: another value, or the same of another issuer."""
+    issuers: dict[str, set[Issuer | None]] = {}
+    for one in known_already:
+        if isinstance(one, Identifier | Stated):
+            issuers.setdefault(one.value, set()).add(_issuer(one))
+    news: list[Said[T]] = []
     for one in said:
-        if one is not None and not isinstance(one, UnsetType) and not any(_agree(one, another) for another in found):
-            found.append(one)
-    return tuple(found) if found or None in said else UNSET
+        if isinstance(one, Identifier | Stated):
+            known_issuers, issuer = issuers.setdefault(one.value, set()), _issuer(one)
+            if known_issuers and (issuer is None or not known_issuers.isdisjoint((None, issuer))):
+                continue
+            known_issuers.add(issuer)
+        news.append(one)
+    return news
 
 
-def _agree(one: object, other: object) -> bool:
-    """The same value, and not of two issuers."""
-    if isinstance(one, Identifier) and isinstance(other, Identifier):
-        return one.value == other.value and (one.issuer == other.issuer or None in (one.issuer, other.issuer))
-    return isinstance(one, Stated) and isinstance(other, Stated) and one.value == other.value
+def _issuer(said: Identifier | Stated) -> Issuer | None:
+    return said.issuer if isinstance(said, Identifier) else None

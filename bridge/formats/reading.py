@@ -4,10 +4,11 @@ import codecs
 from email.message import Message
 
 from bridge.core.channel import Channel, DataType
-from bridge.core.errors import Invalid
+from bridge.core.errors import ConfigError, Invalid
 from bridge.core.model import Filtered, Instance, OrderMessage
 from bridge.core.ports import Inbound
 from bridge.formats.dicom import read_instance
+from bridge.formats.dicom_values import attribute_tag
 from bridge.formats.hl7_messages import read_orders
 
 Fact = OrderMessage | Instance | Filtered
@@ -16,6 +17,17 @@ _ER7 = frozenset({"application/hl7-v2", "application/hl7-v2+er7", "x-application
 _PART10 = frozenset({"application/dicom"})
 _UNTYPED = frozenset({"application/octet-stream", ""})
 _TYPES = {DataType.HL7V2: _ER7 | _UNTYPED, DataType.DICOM: _PART10 | _UNTYPED}
+
+
+def mistakes(channel: Channel) -> list[str]:
+    """What a channel names that its format does not know, one line each."""
+    found = []
+    for name in channel.destination.attributes:
+        try:
+            attribute_tag(name)
+        except ConfigError as error:
+            found.append(f"{channel.name}: destinations.attributes: {error}")
+    return found
 
 
 def read(inbound: Inbound, channel: Channel) -> Fact:

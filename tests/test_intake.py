@@ -1,0 +1,271 @@
+"""The path in, with a real SQLite file: ledger, verdicts and owed events of each batch."""
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.config import load_channels
+from bridge.core.events import Origin
+from bridge.core.ports import Inbound, Outbound, Verb
+from bridge.intake import Intake
+from bridge.store.store import Store
+from tests.conftest import REPOSITORY, name_of
+from tests.samples import ROOT, ct, orm
+
+CHANNELS = load_channels(REPOSITORY / "channels")
+STUDY = f"{ROOT}.1"
+
+
+class Desk:
+    """Intake on a database of its own, with every event that became owed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(f"sqlite:///{folder / 'bridge.db'}")
+        if self.store.is_empty():
+            self.store.migrate()
+        self.events: list[dict[str, Any]] = []
+        ticks = itertools.count()
+        self.intake = Intake(
+            self.store,
+            CHANNELS,
+            Origin("test", "epoch"),
+            lambda: f"2026-11-23T09:00:{next(ticks) % 60:02}.000000Z",
+            self._owed,
+        )
+
+    def _owed(self, events: Sequence[Outbound]) -> None:
+        self.events += [json.loads(event.body) for event in events]
+
+    def receive(self, *messages: Inbound) -> list[Verb]:
+        return [outcome.verb for outcome in self.intake.receive(messages)]
+
+    def figures(self) -> dict[str, dict[str, int]]:
+        with self.store.read() as db:
+            return db.figures()
+
+    def links(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Verdict and orders of every study."""
+        with self.store.read() as db:
+            uids = {event["partitionkey"] for event in self.events if not event["type"].endswith("rejected.v1")}
+            studies = db.studies(uids)
+        return {uid: (s.decision.verdict, s.decision.orders) for uid, s in studies.items() if s.decision}
+
+    def names(self) -> list[str]:
+        return [name_of(event) for event in self.events]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def hl7(body: bytes, **properties: Any) -> Inbound:
+    return Inbound("orders", body, **properties)
+
+
+def dicom(body: bytes, **properties: Any) -> Inbound:
+    return Inbound("images", body, **properties)
+
+
+def test_an_object_of_a_known_order_is_enriched_in_the_transaction_that_stores_it(desk: Desk) -> None:
+    assert desk.receive(hl7(orm(1, study=STUDY))) == [Verb.ACCEPTED]
+    assert desk.receive(dicom(ct(1, study=STUDY, patient="PAT1"))) == [Verb.ACCEPTED]
+    assert desk.names() == ["study.matched", "instance.enriched"]
+    with desk.store.read() as db:
+        assert [json.loads(event.body) for event in db.owed(10)] == desk.events
+
+
+def test_a_batch_of_objects_of_one_study_decides_once_and_enriches_each(desk: Desk) -> None:
+    desk.receive(hl7(orm(1, study=STUDY)))
+    desk.receive(*(dicom(ct(n, study=STUDY, patient="PAT1")) for n in range(20)))
+    assert desk.names().count("instance.enriched") == 20
+    assert desk.names().count("study.matched") == 1
+    assert {event["data"]["revision"] for event in desk.events} == {1}
+
+
+def test_one_bad_message_in_a_batch_costs_only_itself(desk: Desk) -> None:
+    batch = [dicom(ct(n, study=STUDY)) for n in range(5)]
+    batch.insert(2, dicom(b"no object"))
+    assert desk.receive(*batch) == [Verb.ACCEPTED] * 2 + [Verb.REJECTED] + [Verb.ACCEPTED] * 3
+    assert desk.figures()["messages"] == {"TRANSFORMED": 5, "ERROR": 1}
+
+
+def test_a_duplicate_inside_a_batch_is_counted_and_changes_nothing(desk: Desk) -> None:
+    message = dicom(ct(1, study=STUDY))
+    assert desk.receive(message, message, message) == [Verb.ACCEPTED] * 3
+    assert desk.figures()["duplicates"] == {"all": 2}
+    assert desk.names() == ["instance.pending"]
+
+
+def test_the_same_bytes_on_another_channel_are_another_message(desk: Desk) -> None:
+    body = b"neither HL7 nor DICOM"
+    assert desk.receive(hl7(body), dicom(body)) == [Verb.REJECTED] * 2
+    assert desk.figures()["messages"] == {"ERROR": 2}
+
+
+def test_a_rejected_message_is_read_again_when_it_comes_again(desk: Desk) -> None:
+    desk.receive(hl7(b"garbage"))
+    desk.receive(hl7(b"garbage"))
+    assert desk.names() == ["message.rejected", "message.rejected"]
+    assert [event["data"]["revision"] for event in desk.events] == [1, 2]
+    assert desk.figures()["duplicates"] == {"all": 1}
+
+
+def test_the_same_message_id_with_another_body_is_a_new_message_with_a_warning(desk: Desk) -> None:
+    desk.receive(hl7(orm(1), message_id="c/1/1"))
+    desk.receive(hl7(orm(2), message_id="c/1/1"))
+    assert desk.figures()["messages"] == {"TRANSFORMED": 2}
+    with desk.store.read() as db:
+        [latest] = [row for row in db.messages(db.ids_by_message_id(["c/1/1"])["c/1/1"]).values() if row.warnings]
+    assert latest.warnings == ("message-id-reused",)
+
+
+def test_a_redelivered_message_that_is_stored_already_is_no_duplicate(desk: Desk) -> None:
+    desk.receive(hl7(orm(1)))
+    assert desk.receive(hl7(orm(1), redelivered=True)) == [Verb.ACCEPTED]
+    assert desk.figures()["duplicates"] == {"all": 0}
+
+
+def test_the_fourth_attempt_at_a_message_is_rejected_unread(desk: Desk) -> None:
+    body = orm(1)
+    with desk.store.write() as db:  # as three processes that died over it left the row
+        db.save_messages([desk.intake._row(hl7(body))])
+    for attempt in (2, 3):
+        with desk.store.read() as db:
+            [row] = db.messages([desk.intake._row(hl7(body)).id]).values()
+        assert row.attempts == attempt - 1
+        assert desk.intake._attempt(hl7(body, redelivered=True)) is None
+    assert desk.receive(hl7(body, redelivered=True)) == [Verb.REJECTED]
+    assert desk.events[-1]["data"]["code"] == "poison"
+    assert desk.figures()["messages"] == {"ERROR": 1}
+
+
+def test_a_message_that_comes_again_after_a_lost_connection_is_read(desk: Desk) -> None:
+    assert desk.receive(hl7(orm(1, study=STUDY), redelivered=True)) == [Verb.ACCEPTED]
+    assert desk.figures()["messages"] == {"TRANSFORMED": 1}
+
+
+def test_a_corrected_object_replaces_the_one_under_its_uid(desk: Desk) -> None:
+    desk.receive(hl7(orm(1, study=STUDY)))
+    desk.receive(dicom(ct(1, study=STUDY, patient="SOMEBODY-ELSE", name="Roe^Richard")))
+    assert desk.links()[STUDY][0] == "conflict"
+    desk.receive(dicom(ct(1, study=STUDY, patient="PAT1")))
+    assert desk.links()[STUDY][0] == "matched"
+    assert desk.names()[-2:] == ["study.matched", "instance.enriched"]
+    assert desk.figures()["stored"]["instances"] == 1
+
+
+def test_an_object_that_moves_to_another_study_leaves_the_first_one(desk: Desk) -> None:
+    desk.receive(hl7(orm(1, study=STUDY)), hl7(orm(2, study=f"{STUDY}.2", patient="PAT1")))
+    desk.receive(dicom(ct(1, study=STUDY, patient="PAT1")))
+    desk.receive(dicom(ct(1, study=f"{STUDY}.2", patient="PAT1")))
+    assert desk.links()[STUDY] == ("pending", ())
+    assert desk.links()[f"{STUDY}.2"][0] == "matched"
+    assert "study.unlinked" in desk.names()
+
+
+def test_an_update_of_an_order_publishes_the_objects_again_under_a_new_revision(desk: Desk) -> None:
+    desk.receive(hl7(orm(1, study=STUDY)))
+    desk.receive(dicom(ct(1, study=STUDY, patient="PAT1")))
+    desk.receive(hl7(orm(1, control="XO", study=STUDY, time="20261123093000", name="Doe^Janet")))
+    last = desk.events[-1]
+    assert name_of(last) == "instance.enriched"
+    assert last["data"]["revision"] == 2
+    assert last["data"]["orders"][0]["patient"]["name"]["alphabetic"] == "Doe^Janet"
+    assert [w["code"] for w in last["data"]["correlation"]["warnings"]] == []
+    assert {
+        "tag": "00100010",
+        "keyword": "PatientName",
+        "vr": "PN",
+        "received": "Doe^Jane",
+        "ordered": "Doe^Janet",
+    } in (last["data"]["reconciliation"])
+
+
+def test_an_older_message_that_arrives_late_changes_nothing(desk: Desk) -> None:
+    desk.receive(hl7(orm(1, control="CA", status="CA", study=STUDY, time="20261123093000")))
+    desk.receive(dicom(ct(1, study=STUDY, patient="PAT1")))
+    desk.receive(hl7(orm(1, study=STUDY, time="20261123083000")))
+    assert desk.links()[STUDY][0] == "conflict"
+
+
+def scene() -> list[Inbound]:
+    """Two orders under one accession number for two patients, an update, a cancellation, and the objects of three."""
+    return [
+        hl7(orm(1, accession="A1", patient="P1")),
+        hl7(orm(2, accession="A1", patient="P2", name="Roe^Rita", birth_date="19800202")),
+        hl7(orm(3, study=f"{STUDY}.3", patient="P3")),
+        hl7(orm(3, control="CA", status="CA", patient="P3", time="20261123093000")),
+        hl7(orm(4, study=f"{STUDY}.4", patient="P4")),
+        hl7(orm(4, control="XO", accession="A4", patient="P4", time="20261123093000")),
+        dicom(ct(1, study=f"{STUDY}.1", patient="P1", accession="A1")),
+        dicom(ct(2, study=f"{STUDY}.2", patient="P2", accession="A1", name="Roe^Rita", birth_date="19800202")),
+        dicom(ct(3, study=f"{STUDY}.3", patient="P3")),
+        dicom(ct(4, study=f"{STUDY}.5", patient="P4", accession="A4")),
+        dicom(ct(5, study=f"{STUDY}.4", patient="P4")),
+        dicom(ct(6, study=f"{STUDY}.6", patient="P9", accession="A1", name="Poe^Paul", birth_date="19900303")),
+    ]
+
+
+def played(messages: Sequence[Inbound], sizes: Sequence[int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Links in the end, and what a consumer that keeps the highest revision of each study knows."""
+    with TemporaryDirectory() as folder:
+        desk = Desk(Path(folder))
+        left = list(messages)
+        for size in itertools.chain(sizes, itertools.repeat(1)):
+            if not left:
+                break
+            desk.receive(*left[:size])
+            del left[:size]
+        links = desk.links()
+        told: dict[str, Any] = {}
+        for event in desk.events:
+            if name_of(event).startswith("study."):
+                decided = event["data"]["correlation"]
+                told[event["subject"]] = (decided["verdict"], tuple(order["id"] for order in event["data"]["orders"]))
+        desk.store.close()
+        return links, told
+
+
+EXPECTED = played(scene(), [])
+
+
+def test_the_scene_ends_as_a_careful_person_would_end_it() -> None:
+    verdicts = {uid.removeprefix(STUDY): (verdict, len(orders)) for uid, (verdict, orders) in EXPECTED[0].items()}
+    assert verdicts == {
+        ".1": ("matched", 1),
+        ".2": ("matched", 1),
+        ".3": ("conflict", 0),
+        ".4": ("matched", 1),
+        ".5": ("matched", 1),
+        ".6": ("conflict", 0),
+    }
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.permutations(range(len(scene()))),
+    st.lists(st.integers(0, len(scene()) - 1), max_size=5),
+    st.lists(st.integers(1, 6), max_size=8),
+)
+def test_any_arrival_order_with_any_duplicates_ends_in_the_same_links(
+    order: list[int], repeated: list[int], sizes: list[int]
+) -> None:
+    messages = scene()
+    links, told = played([messages[i] for i in order + repeated], sizes)
+    assert links == EXPECTED[0]
+    assert {uid: told.get(uid, ("pending", ())) for uid in links} == links
+
+
+def test_a_study_that_nobody_ordered_stays_pending_and_its_history_says_why(desk: Desk) -> None:
+    desk.receive(dicom(ct(1, study=STUDY, accession="A1"), message_id="m/1"))
+    with desk.store.read() as db:
+        [entry] = db.history(STUDY)
+    assert (entry.verdict, entry.reason, entry.previous, entry.message_id) == ("pending", "no-order", None, "m/1")
