@@ -3,10 +3,10 @@
 import json
 import logging
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import msgspec
 import typer
 from rich.console import Console
@@ -63,15 +63,17 @@ def _version(wanted: bool) -> None:
 
 @cli.callback()
 def choose(
+    context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="The settings file, else BRIDGE_CONFIG or ./bridge.toml.")] = None,
     _version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Options before the command."""
+    context.obj = config
 
 
-def _settings() -> tuple[Settings, Path | None]:
+def _settings(context: typer.Context) -> tuple[Settings, Path | None]:
     """What the options before the command, the environment and the settings file say."""
-    settings, file = load_settings(click.get_current_context().find_root().params["config"])
+    settings, file = load_settings(context.obj)
     set_up(settings.log_level, settings.log_format)
     return settings, file
 
@@ -84,9 +86,9 @@ def _store(settings: Settings) -> Store:
 
 
 @cli.command()
-def run() -> None:
+def run(context: typer.Context) -> None:
     """Runs the service until SIGTERM."""
-    settings, file = _settings()
+    settings, file = _settings(context)
     place = channels_place(settings)
     shipped = "" if place == settings.channels else " (shipped with the package)"
     logging.getLogger(__name__).info(
@@ -97,11 +99,12 @@ def run() -> None:
 
 @cli.command()
 def check(
+    context: typer.Context,
     file: Annotated[Path | None, typer.Argument(help="One channel file, else all of the channels folder.")] = None,
     connect: Annotated[bool, typer.Option("--connect", help="Also try the broker and the database.")] = False,
 ) -> None:
     """Validates settings and channels, and runs the channels' examples."""
-    settings, _ = _settings()
+    settings, _ = _settings(context)
     channels = app.checked_channels(file or channels_place(settings))
     wrong = [line for channel in channels for line in failures(channel)]
     for line in wrong:
@@ -130,17 +133,17 @@ def _try_connections(settings: Settings, channels: list[Channel]) -> None:
 
 
 @cli.command()
-def migrate() -> None:
+def migrate(context: typer.Context) -> None:
     """Brings the database to the schema of this version, creating it where there is none."""
-    settings, _ = _settings()
+    settings, _ = _settings(context)
     before, after = Store(settings.database_url.get_secret_value()).migrate()
     print(f"schema {after}" if before == after else f"schema {before or 'none'} -> {after}")
 
 
 @cli.command()
-def status(as_json: Json = False) -> None:
+def status(context: typer.Context, as_json: Json = False) -> None:
     """The ledger: what was received and what became of it."""
-    settings, file = _settings()
+    settings, file = _settings(context)
     store = _store(settings)
     ledger, rejected = figures.ledger(store, settings.amqp_url.get_secret_value())
     if as_json:
@@ -152,12 +155,13 @@ def status(as_json: Json = False) -> None:
 
 @cli.command(name="explain")
 def explain_key(
+    context: typer.Context,
     key: Annotated[str, typer.Argument(help="A UID, accession, placer or filler number, or patient ID.")],
     as_json: Json = False,
     redact: Annotated[bool, typer.Option("--redact", help="Hide patient data.")] = False,
 ) -> None:
     """Why a study is linked to an order, or why not."""
-    settings, _ = _settings()
+    settings, _ = _settings(context)
     with _store(settings).read() as db:
         found = explain.find(db, key)
     if not found:
@@ -171,11 +175,12 @@ def explain_key(
 
 @cli.command()
 def send(
+    context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="HL7 or DICOM files.")],
     data_type: Annotated[DataType | None, typer.Option("--as", help="What they are, where it cannot be seen.")] = None,
 ) -> None:
     """Publishes files as a channel would."""
-    settings, _ = _settings()
+    settings, _ = _settings(context)
     channels = load_channels(channels_place(settings))
     publications = [sending.publication(file, channels, data_type) for file in files]
     confirmations = amqp.publish(settings.amqp_url.get_secret_value(), publications)
@@ -187,20 +192,20 @@ def send(
 
 @cli.command()
 def listen(
+    context: typer.Context,
     binding: Annotated[str, typer.Argument(help="For example instance.enriched.CT or study.#")] = "#",
     as_json: Json = False,
     seconds: Annotated[float | None, typer.Option(help="End when none came for so long.")] = None,
+    count: Annotated[int | None, typer.Option(help="End after so many.")] = None,
 ) -> None:
     """Shows events as they pass, from now on."""
-    settings, _ = _settings()
+    settings, _ = _settings(context)
     exchange = load_channels(channels_place(settings))[0].destination.exchange
-    for key, body in amqp.events(settings.amqp_url.get_secret_value(), exchange, binding, seconds):
-        if not key:
-            print(f"listening on {exchange} for {binding}", file=sys.stderr, flush=True)
-        elif as_json:
-            print(body.decode(), flush=True)
-        else:
-            print(sending.one_line(body), flush=True)
+    passing = amqp.events(settings.amqp_url.get_secret_value(), exchange, binding, seconds)
+    next(passing)
+    print(f"listening on {exchange} for {binding}", file=sys.stderr, flush=True)
+    for _key, body in islice(passing, count):
+        print(body.decode() if as_json else sending.one_line(body), flush=True)
 
 
 @cli.command()

@@ -1,6 +1,7 @@
 """Settings and channel files: read once, checked as a whole, every mistake reported with its place."""
 
 import os
+import re
 import tomllib
 from collections.abc import Sequence
 from datetime import timedelta
@@ -245,9 +246,13 @@ def load_channels(place: Path) -> list[Channel]:
 
 def _channel(file: Path) -> list[Channel]:
     try:
-        stated = _ChannelFile.model_validate(_toml(file.read_bytes(), str(file)))
+        table = _toml(file.read_bytes(), str(file))
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from None
+    if key := _mapped_instance_number(table):
+        raise ConfigError(f"{file}: {key}: {_NO_CARRIER}")
+    try:
+        stated = _ChannelFile.model_validate(table)
     except ValidationError as error:
         raise ConfigError(*_mistakes(error, str(file))) from None
     if not stated.enabled:
@@ -276,6 +281,25 @@ def _channel(file: Path) -> list[Channel]:
             examples=tuple(Example(**example.model_dump()) for example in stated.examples),
         )
     ]
+
+
+_NO_CARRIER = (
+    "HL7 v2 has no field for Instance Number (0020,0013); it is in every instance.* event, "
+    "data.instance.instanceNumber (docs/channels.md#instance-number)"
+)
+_INSTANCE_NUMBER = {"instancenumber", "00200013"}
+
+
+def _mapped_instance_number(table: dict[str, Any], place: str = "") -> str | None:
+    """The key by which a channel maps Instance Number, other than as an attribute that a destination carries."""
+    for key, value in table.items():
+        where = f"{place}{key}"
+        for name in (key, value):
+            if isinstance(name, str) and re.sub(r"[^a-z0-9]", "", name.lower()) in _INSTANCE_NUMBER:
+                return where
+        if isinstance(value, dict) and (found := _mapped_instance_number(value, f"{where}.")):
+            return found
+    return None
 
 
 def _toml(text: bytes, place: str) -> dict[str, Any]:

@@ -387,6 +387,8 @@ def _prctl(option: int, value: int) -> None:
 
 def main() -> None:
     """`python -m bridge.localbroker`: start one, print its URL, run until Ctrl-C."""
+    for end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(end, signal.default_int_handler)  # SIGINT too: a shell's background job begins with it ignored
     with suppress(KeyboardInterrupt), LocalBroker() as broker:
         print(broker.url, flush=True)
         signal.pause()

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -193,17 +192,16 @@ def test_messages_in_a_quorum_queue_outlive_the_broker_and_a_crash_of_the_next_o
             assert [next(received)[2], next(received)[2]] == [b"first", b"second"]
 
 
-def test_a_port_that_somebody_took_in_between_is_left_to_them_and_another_is_used(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_port_that_another_broker_took_in_between_is_left_to_it(
+    broker: LocalBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as stranger:
-        first, second = Ports.free()._replace(amqp=stranger.getsockname()[1]), Ports.free()
-        choices = iter([first, second])
-        monkeypatch.setattr(Ports, "free", lambda: next(choices))
-        with LocalBroker() as broker:
-            assert broker.port == second.amqp
-            connect(broker).close()
-        socket.create_connection(stranger.getsockname()).close()
+    taken, free = Ports.free()._replace(amqp=broker.port), Ports.free()
+    choices = iter([taken, free])
+    monkeypatch.setattr(Ports, "free", lambda: next(choices))
+    with LocalBroker() as other:
+        assert other.port == free.amqp
+        connect(other).close()
+    connect(broker).close()
 
 
 def test_a_broker_that_cannot_start_says_so_with_the_end_of_its_log(tmp_path: Path) -> None:

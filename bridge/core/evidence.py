@@ -11,14 +11,16 @@ from bridge.core.orders import Order
 from bridge.core.patients import (
     Comparison,
     Identity,
+    birth_date_pairs,
     comparable_issuers,
     compare,
     compare_birth_dates,
     compare_identifiers,
     compare_names,
     compare_sexes,
+    identifier_pairs,
     identity,
-    person_identifiers,
+    name_pairs,
 )
 from bridge.core.rules import ACCESSION_NUMBER, STUDY_INSTANCE_UID, Key, order_keys, study_keys
 from bridge.core.struct import Value
@@ -54,17 +56,18 @@ class SharedKey(Value):
 
 
 def shared_keys(order: Order, study: Study) -> tuple[SharedKey, ...]:
-    """The keys that an order shares with a study, strongest first; a patient identifier of either side is none."""
-    patient_values = {i.value for who in (order.identity, *study.patients) for i in person_identifiers(who)}
+    """The keys that an order shares with a study, strongest first; a patient's identifier of either side is none."""
+    patient_values = {number.value for who in (order.identity, *study.patients) for number in who.identifiers}
     return tuple(
         SharedKey(ours.rule, ours.number, theirs.number)
         for ours in order_keys(order)
         for theirs in study.keys
-        if ours.rule == theirs.rule
-        and ours.number.value == theirs.number.value
-        and comparable_issuers(ours.number.issuer, theirs.number.issuer)
-        and ours.number.value not in patient_values
+        if ours.rule == theirs.rule and _same(ours, theirs) and ours.number.value not in patient_values
     )
+
+
+def _same(one: Key, other: Key) -> bool:
+    return one.number.value == other.number.value and comparable_issuers(one.number.issuer, other.number.issuer)
 
 
 def compare_patient(order: Order, study: Study) -> Comparison:
@@ -79,7 +82,8 @@ def contradictions(order: Order, study: Study) -> list[Finding]:
     """Why this order must not be linked to this study; empty where nothing speaks against it."""
     found = []
     if compare_patient(order, study) is Comparison.DIFFERENT:
-        found.append(_patient_differs(order, study))
+        differing = patient_difference(order.identity, _decisive_patient(order, study))
+        found.append(Finding("patient-differs", order.id, *differing))
     if order.status == "cancelled":
         found.append(Finding("order-cancelled", order.id))
     for stated in (order.study_instance_uids, order.accession_numbers):
@@ -88,35 +92,34 @@ def contradictions(order: Order, study: Study) -> list[Finding]:
     return found
 
 
-def _patient_differs(order: Order, study: Study) -> Finding:
-    who = _decisive_patient(order, study)
-    pairs = _comparable(order.identity, who)
-    if pairs and compare_identifiers(order.identity, who) is False:
-        hint = "format-only" if any(_format_only(a.value, b.value) for a, b in pairs) else None
-        return Finding("patient-differs", order.id, ordered(pairs[0][0]), received(pairs[0][1]), hint)
-    places = _names if compare_names(order.identity, who) is False else _birth_dates
-    return Finding("patient-differs", order.id, *places(order.identity, who))
+def patient_difference(one: Identity, other: Identity) -> tuple[Ordered, Received, str | None]:
+    """What shows that two identities differ, and the hint that it may be a matter of writing."""
+    pairs = identifier_pairs(one, other)
+    if pairs and compare_identifiers(one, other) is False:
+        alike = [(a, b) for a, b in pairs if _format_only(a.value, b.value)]
+        a, b = (alike or pairs)[0]
+        return ordered(a), received(b), "format-only" if alike else None
+    return *(_names if compare_names(one, other) is False else _birth_dates)(one, other, False), None
 
 
-def warnings(order: Order, shared: Sequence[SharedKey], study: Study) -> list[Finding]:
+def warnings(order: Order, study: Study) -> list[Finding]:
     """What does not fit, and does not forbid the link."""
     who = _decisive_patient(order, study)
     found = []
     if compare_patient(order, study) is not Comparison.DIFFERENT:
         if compare_names(order.identity, who) is False:
-            found.append(Finding("patient-name-differs", order.id, *_names(order.identity, who)))
+            found.append(Finding("patient-name-differs", order.id, *_names(order.identity, who, False)))
         if compare_birth_dates(order.identity, who) is False:
-            found.append(Finding("birth-date-differs", order.id, *_birth_dates(order.identity, who)))
+            found.append(Finding("birth-date-differs", order.id, *_birth_dates(order.identity, who, False)))
     if compare_sexes(order.identity, who) is False:
         found.append(Finding("sex-differs", order.id, *_sexes(order.identity, who)))
     for rule in (ACCESSION_NUMBER, STUDY_INSTANCE_UID):
-        if differing := _differing_key(rule, order, shared, study):
+        if differing := _differing_key(rule, order, study):
             found.append(Finding(f"{rule}-differs", order.id, *differing))
     if order.status == "discontinued":
         found.append(Finding("order-discontinued", order.id))
-    acquired = sorted({s.modality for s in study.statements if s.modality} - DERIVED_MODALITIES)
-    if order.modality and acquired and order.modality.value not in acquired:
-        found.append(Finding("modality-differs", order.id, ordered(order.modality), Received("00080060", acquired[0])))
+    if differing := _differing_modality(order, study):
+        found.append(Finding("modality-differs", order.id, *differing))
     return found
 
 
@@ -124,21 +127,18 @@ def evidence(order: Order, shared: Sequence[SharedKey], study: Study) -> list[Ev
     """Every comparison that could be made, for people and programs to see."""
     pieces = [Evidence(key.rule, "agrees", order.id, ordered(key.ordered), received(key.received)) for key in shared]
     for rule in (STUDY_INSTANCE_UID, ACCESSION_NUMBER):
-        if differing := _differing_key(rule, order, shared, study):
+        if differing := _differing_key(rule, order, study):
             pieces.append(Evidence(rule, "differs", order.id, *differing))
     who = _decisive_patient(order, study)
-    if pairs := _comparable(order.identity, who):
-        one, other = min(pairs, key=lambda pair: pair[0].value != pair[1].value)
-        pieces.append(
-            Evidence("patient-id", _outcome(one.value == other.value), order.id, ordered(one), received(other))
-        )
-    for key, outcome, places in (
+    for key, agrees, places in (
+        ("patient-id", compare_identifiers(order.identity, who), _identifiers),
         ("patient-name", compare_names(order.identity, who), _names),
         ("birth-date", compare_birth_dates(order.identity, who), _birth_dates),
-        ("sex", compare_sexes(order.identity, who), _sexes),
     ):
-        if outcome is not None:
-            pieces.append(Evidence(key, _outcome(outcome), order.id, *places(order.identity, who)))
+        if agrees is not None:
+            pieces.append(Evidence(key, _outcome(agrees), order.id, *places(order.identity, who, agrees)))
+    if (agrees := compare_sexes(order.identity, who)) is not None:
+        pieces.append(Evidence("sex", _outcome(agrees), order.id, *_sexes(order.identity, who)))
     return pieces
 
 
@@ -158,46 +158,57 @@ def _decisive_patient(order: Order, study: Study) -> Identity:
     return next(who for who in study.patients if compare(order.identity, who) is decided)
 
 
-def _comparable(one: Identity, other: Identity) -> list[tuple[Identifier, Identifier]]:
-    return [
-        (a, b)
-        for a in person_identifiers(one)
-        for b in person_identifiers(other)
-        if comparable_issuers(a.issuer, b.issuer)
-    ]
-
-
-def _differing_key(
-    rule: str, order: Order, shared: Sequence[SharedKey], study: Study
-) -> tuple[Ordered, Received] | None:
+def _differing_key(rule: str, order: Order, study: Study) -> tuple[Ordered, Received] | None:
     """Both sides state it, and not the same, though something else brought them together."""
-    if any(key.rule == rule for key in shared):
+    ours = [key for key in order_keys(order) if key.rule == rule]
+    theirs = [key for key in study.keys if key.rule == rule]
+    if not ours or not theirs or any(_same(a, b) for a in ours for b in theirs):
         return None
-    ours = [key.number for key in order_keys(order) if key.rule == rule]
-    theirs = [key.number for key in study.keys if key.rule == rule]
-    return (ordered(ours[0]), received(theirs[0])) if ours and theirs else None
+    return ordered(ours[0].number), received(theirs[0].number)
+
+
+def _differing_modality(order: Order, study: Study) -> tuple[Ordered, Received] | None:
+    acquired = sorted({s.modality for s in study.statements if s.modality} - DERIVED_MODALITIES)
+    if order.modality is None or not acquired:
+        return None
+    if not {order.modality.value, *(step.modality for step in order.scheduled_steps)}.isdisjoint(acquired):
+        return None
+    return ordered(order.modality), Received("00080060", acquired[0])
 
 
 def _format_only(one: str, other: str) -> bool:
     """Unequal, but for leading zeros, a check digit, or an issuer glued to it: still different (DESIGN 4.3)."""
     short, long = sorted((one.lstrip("0"), other.lstrip("0")), key=len)
-    rest = long.removeprefix(short)
-    return bool(short) and (short == long or (rest != long and (len(rest) == 1 or not rest[0].isalnum())))
+    if not short or short == long:
+        return bool(short)
+    ahead, behind = long.removesuffix(short), long.removeprefix(short)
+    if behind != long and len(behind) == 1:
+        return True
+    return any(
+        rest != long and (rest.isalpha() or not rest[edge].isalnum()) for rest, edge in ((ahead, -1), (behind, 0))
+    )
 
 
 def _outcome(agrees: bool) -> str:
     return "agrees" if agrees else "differs"
 
 
-def _names(order: Identity, study: Identity) -> tuple[Ordered, Received]:
-    def written(who: Identity) -> str:
-        return next((text for n in who.names for text in (n.alphabetic, n.ideographic, n.phonetic) if text), "")
-
-    return Ordered("PID-5", written(order)), Received("00100010", written(study))
+# The two values that led to an outcome, and their places.
 
 
-def _birth_dates(order: Identity, study: Identity) -> tuple[Ordered, Received]:
-    return Ordered("PID-7", order.birth_dates[0]), Received("00100030", study.birth_dates[0])
+def _identifiers(order: Identity, study: Identity, agrees: bool) -> tuple[Ordered, Received]:
+    one, other = next((a, b) for a, b in identifier_pairs(order, study) if (a.value == b.value) is agrees)
+    return ordered(one), received(other)
+
+
+def _names(order: Identity, study: Identity, agrees: bool) -> tuple[Ordered, Received]:
+    one, other = next((a, b) for a, b, outcome in name_pairs(order, study) if outcome is agrees)
+    return Ordered("PID-5", one), Received("00100010", other)
+
+
+def _birth_dates(order: Identity, study: Identity, agrees: bool) -> tuple[Ordered, Received]:
+    one, other = next((a, b) for a, b, outcome in birth_date_pairs(order, study) if outcome is agrees)
+    return Ordered("PID-7", one), Received("00100030", other)
 
 
 def _sexes(order: Identity, study: Identity) -> tuple[Ordered, Received]:

@@ -16,14 +16,15 @@ from bridge.core.evidence import (
     contradictions,
     evidence,
     ordered,
+    patient_difference,
     received,
     shared_keys,
     study_of,
     warnings,
 )
-from bridge.core.model import Identifier, Statement
+from bridge.core.model import Identifier, Request, Stated, Statement
 from bridge.core.orders import Order
-from bridge.core.patients import Comparison, compare, person_identifiers
+from bridge.core.patients import Comparison, Identity, compare, is_placeholder
 from bridge.core.rules import ACCESSION_NUMBER, RULES, STUDY_INSTANCE_UID
 
 Shared = dict[str, tuple[SharedKey, ...]]  # by order id
@@ -37,7 +38,7 @@ def decide(statements: Iterable[Statement], orders: Iterable[Order]) -> Decision
     study = study_of(statements)
     if any(s.patient_identity_removed for s in study.statements):
         return Decision(Verdict.PENDING, "patient-identity-removed")
-    known = sorted(orders, key=lambda order: order.id)
+    known = [order for _, order in sorted({order.id: order for order in orders}.items())]
     shared, about_study = _without_dummies(known, {order.id: shared_keys(order, study) for order in known})
     return _Case(study, [order for order in known if shared[order.id]], shared).decision(about_study)
 
@@ -72,6 +73,7 @@ class _Case:
         self.shared = shared
         self.patient = {order.id: compare_patient(order, study) for order in candidates}
         self.contradictions = {order.id: contradictions(order, study) for order in candidates}
+        self.requests = [request for statement in study.statements for request in statement.requests]
 
     def decision(self, about_study: Sequence[Finding]) -> Decision:
         if clash := self._objects_of_different_patients():
@@ -101,8 +103,8 @@ class _Case:
     def _objects_of_different_patients(self) -> Finding | None:
         for one, other in combinations(self.study.patients, 2):
             if compare(one, other) is Comparison.DIFFERENT:
-                numbers = person_identifiers(other)
-                return Finding("objects-of-different-patients", received=received(numbers[0]) if numbers else None)
+                _, differing, hint = patient_difference(one, other)
+                return Finding("objects-of-different-patients", received=differing, hint=hint)
         return None
 
     def _named_by(self, rule: str) -> set[str]:
@@ -112,47 +114,55 @@ class _Case:
         return any(key.rule == rule and value in (None, key.received.value) for key in self.shared[order.id])
 
     def _keep(self, left: Sequence[Order]) -> tuple[list[Order], list[Finding]]:
-        """For each accession number that the study lists, its orders with the strongest keys; else of all."""
+        """For each accession number that the study lists, the orders that it means; where that is none, of all."""
         kept: dict[str, Order] = {}
         unresolved: list[Finding] = []
         for number in dict.fromkeys(k.number.value for k in self.study.keys if k.rule == ACCESSION_NUMBER):
-            chosen = self._strongest([o for o in left if self._shares(o, ACCESSION_NUMBER, number)], number)
-            kept.update({order.id: order for order in chosen})
-            unresolved += _unresolved(chosen)
-        chosen = list(kept.values()) or self._strongest(left, None)
+            named = [order for order in left if self._shares(order, ACCESSION_NUMBER, number)]
+            items = [r for r in self.requests if r.accession_number is None or r.accession_number.value == number]
+            meant, narrowed = self._meant(named, items)
+            kept |= {order.id: order for order in meant}
+            if len(meant) > 1 and not narrowed and not all(self._shares(o, STUDY_INSTANCE_UID) for o in meant):
+                unresolved += map(_unresolved, meant)
+        chosen = list(kept.values()) or self._meant(left, self.requests)[0]
         return sorted(chosen, key=lambda order: order.id), unresolved
 
-    def _strongest(self, orders: Sequence[Order], number: str | None) -> list[Order]:
-        """Those with the strongest key, then with the next; narrowed by what the study's requests name."""
+    def _meant(self, orders: Sequence[Order], items: Sequence[Request]) -> tuple[list[Order], bool]:
+        """Those with the strongest keys, narrowed to what request items name, and whether any did.
+
+        When they name one of the strongest, what else they name is meant with it: one study for several requests.
+        """
+        strongest = self._strongest(orders)
+        named = {order.id: order for item in items for order in self._strongest(_named(item, orders))}
+        if any(order.id in named for order in strongest):
+            return list(named.values()), True
+        return strongest, False
+
+    def _strongest(self, orders: Sequence[Order]) -> list[Order]:
+        """Those with the strongest key; among these, those with the next."""
         left = list(orders)
         for rule in RULES:
             left = [order for order in left if self._shares(order, rule.name)] or left
-        requests = [
-            request
-            for statement in self.study.statements
-            for request in statement.requests
-            if number is None or request.accession_number is None or request.accession_number.value == number
-        ]
-        procedures = {r.requested_procedure_id.value for r in requests if r.requested_procedure_id}
-        left = [o for o in left if o.requested_procedure_id and o.requested_procedure_id.value in procedures] or left
-        steps = {r.scheduled_procedure_step_id.value for r in requests if r.scheduled_procedure_step_id}
-        return [o for o in left if steps & {s.scheduled_procedure_step_id for s in o.scheduled_steps}] or left
+        return left
 
     def _requests_without_order(self, kept: Sequence[Order]) -> list[Finding]:
-        listed = [r.accession_number for s in self.study.statements for r in s.requests if r.accession_number]
-        missing = {
-            number.value: number
-            for number in listed
-            if not any(self._shares(order, ACCESSION_NUMBER, number.value) for order in kept)
-        }
+        """Each accession number of a request item for which no order, or not the one that the item names, is linked."""
+        linked = {order.id for order in kept}
+        missing: dict[str, Identifier] = {}
+        for item in self.requests:
+            number = item.accession_number
+            if number and not is_placeholder(number.value):
+                of_number = [o for o in self.candidates if self._shares(o, ACCESSION_NUMBER, number.value)]
+                if linked.isdisjoint(o.id for o in _named(item, of_number) or of_number):
+                    missing.setdefault(number.value, number)
         return [Finding("request-without-order", received=received(number)) for number in missing.values()]
 
     def _one_patient(self, orders: Sequence[Order]) -> bool:
-        """Two orders are one patient's when they say so, or when both are the patient of the study."""
+        """Two orders are one patient's when they say so, or the same, or when both are the patient of the study."""
 
         def together(one: Order, other: Order) -> bool:
             outcome = compare(one.identity, other.identity)
-            if outcome is Comparison.UNKNOWN and one.identity != other.identity:
+            if outcome is Comparison.UNKNOWN and (one.identity != other.identity or one.identity == Identity()):
                 return self.patient[one.id] is self.patient[other.id] is Comparison.SAME
             return outcome is not Comparison.DIFFERENT
 
@@ -168,7 +178,7 @@ class _Case:
         kept: Sequence[Order] = (),
     ) -> Decision:
         """The verdict with all that led to it; when linked, only what is linked is warned about."""
-        warned = {order.id: warnings(order, self.shared[order.id], self.study) for order in self.candidates}
+        warned = {order.id: warnings(order, self.study) for order in self.candidates}
         rules = (rule.name for rule in RULES if any(self._shares(order, rule.name) for order in kept))
         return Decision(
             verdict=verdict,
@@ -182,19 +192,38 @@ class _Case:
                 Candidate(
                     order.id,
                     keys=tuple(dict.fromkeys(key.rule for key in self.shared[order.id])),
-                    contradictions=tuple(f.code for f in self.contradictions[order.id]),
-                    warnings=tuple(f.code for f in warned[order.id]),
+                    contradictions=_codes(self.contradictions[order.id]),
+                    warnings=_codes(warned[order.id]),
                 )
                 for order in self.candidates
             ),
         )
 
 
-def _unresolved(chosen: Sequence[Order]) -> list[Finding]:
-    """Several requested procedures under one accession number, and nothing narrows them."""
-    if len({order.requested_procedure_id for order in chosen}) < 2:
-        return []
-    return [
-        Finding("procedure-unresolved", o.id, ordered(o.requested_procedure_id) if o.requested_procedure_id else None)
-        for o in chosen
-    ]
+def _codes(findings: Iterable[Finding]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(finding.code for finding in findings))
+
+
+def _unresolved(order: Order) -> Finding:
+    """One of several requested procedures under one accession number that nothing narrows."""
+    stated = order.requested_procedure_id
+    return Finding("procedure-unresolved", order.id, ordered(stated) if stated else None)
+
+
+def _named(item: Request, orders: Sequence[Order]) -> list[Order]:
+    """The orders that a request item names by requested procedure ID, and among these by scheduled procedure step ID.
+
+    A step ID is unique within its procedure alone (DESIGN 4.1): it says nothing where the procedures differ.
+    """
+    procedure, step = item.requested_procedure_id, item.scheduled_procedure_step_id
+    agreeing = [o for o in orders if procedure and _value(o.requested_procedure_id) == procedure.value]
+    open_ones = agreeing or [o for o in orders if procedure is None or o.requested_procedure_id is None]
+    return [o for o in open_ones if step and step.value in _steps(o)] or agreeing
+
+
+def _value(stated: Stated | None) -> str | None:
+    return stated.value if stated else None
+
+
+def _steps(order: Order) -> set[str | None]:
+    return {step.scheduled_procedure_step_id for step in order.scheduled_steps}

@@ -6,7 +6,7 @@ An order is never patched: it is assembled each time from every update that is k
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -22,19 +22,21 @@ from bridge.core.model import (
     ScheduledStep,
     Stated,
 )
-from bridge.core.patients import Identity, comparable_issuers, is_placeholder
+from bridge.core.patients import Identity, comparable_issuers, designator, is_placeholder
 from bridge.core.struct import Value
 
-# What an order control (HL7 table 0119) does to the order's status; "" leaves it to ORC-5, or else to what was known.
+# What an order control (HL7 table 0119) does to the order's status. "restored": as before it was taken away or held,
+# for a request that was released or could not be met. "" leaves it to ORC-5, or else to what was known.
 _CONTROLS = {
-    "cancelled": "CA CR OC RP RU",
+    "scheduled": "NW OK XO XR XX RO PA CH",
+    "cancelled": "CA CR OC RP RQ RU",  # a replaced order is treated as cancelled (HL7 2.5.1, 4.5.1.1, note to RO)
     "discontinued": "DC DR OD",
-    "on-hold": "HD OH HR",
-    "scheduled": "NW OK XO XR XX RL OR OE RO RQ PA CH UC UD UM UX",
-    "": "SC SN NA SR SS RE CN LI RR RF PR NR DE UN UR UH",
+    "on-hold": "HD HR OH",
+    "restored": "RL OE OR UC UD UM UH",
+    "": "AF CN CP DE DF FU LI MC NA NR OF OP PR PY RE RF RR SC SN SR SS UA UF UN UR UX",
 }
 _BY_CONTROL = {control: status for status, controls in _CONTROLS.items() for control in controls.split()}
-# ORC-5 (table 0038) refines it, but where the control itself takes the order away or brings it back.
+# ORC-5 (HL7 table 0038) refines it, but where the control itself takes the order away or brings it back.
 _BY_STATUS = {
     "A": "in-progress",
     "CA": "cancelled",
@@ -45,12 +47,18 @@ _BY_STATUS = {
     "RP": "cancelled",
     "SC": "scheduled",
 }
-_REFINED_BY_STATUS = frozenset({"NW", "OK", "XO", "XR", "XX", "SC", "SN", "NA", "SR", "SS", "RE", ""})
 _TAKES_AWAY = frozenset({"cancelled", "discontinued"})
+_SUSPENDS = _TAKES_AWAY | {"on-hold"}
+
+_LEVELS = ("filler", "placer", "accession")  # the number that names an order, where a message states several
 
 
 class Order(Value):
-    """One requested procedure as it stands. `id` is derived from its identifiers alone."""
+    """One requested procedure as it stands. `id` is derived from its identifiers alone.
+
+    `status` is scheduled, in-progress, completed, on-hold, discontinued or cancelled, None where no message says.
+    `patient` is as last stated, `identity` what it is compared by.
+    """
 
     id: str
     status: str | None
@@ -76,7 +84,7 @@ class Order(Value):
 
 def is_known_control(update: OrderUpdate) -> bool:
     """An unknown order control is kept and reported, and changes nothing."""
-    return (update.order_control or "") in _BY_CONTROL or not update.order_control
+    return not update.order_control or update.order_control in _BY_CONTROL
 
 
 def assemble(updates: Iterable[OrderUpdate]) -> dict[str, Order]:
@@ -85,97 +93,157 @@ def assemble(updates: Iterable[OrderUpdate]) -> dict[str, Order]:
     `updates` must be a whole family (`family_keys`): a message that states less than others is a message about each
     of those orders, and never joins two of them.
     """
-    known = [update for update in updates if is_known_control(update)]
     orders = (
-        _fold(level, value, procedure, members)
-        for level, value, group in _groups(known)
-        for procedure, members in _by_requested_procedure(group)
+        _fold(group, procedure, members)
+        for group in _groups([update for update in updates if is_known_control(update)])
+        for procedure, members in _by_requested_procedure(group.members)
     )
     return {order.id: order for order in orders}
 
 
 def family_keys(update: OrderUpdate) -> frozenset[tuple[str, str]]:
     """What connects updates that may be about one order: (`filler`, `placer` or `accession`, bare value)."""
-    stated = (
-        ("filler", _identifier(update.filler_order_number)),
-        ("placer", _identifier(update.placer_order_number)),
-        ("accession", _accession(update)),
-    )
+    stated = ((level, _number(update, level)) for level in _LEVELS)
     return frozenset((level, number.value) for level, number in stated if number)
 
 
-def _identifier(number: Any) -> Identifier | None:
-    return number if isinstance(number, Identifier) and not is_placeholder(number.value) else None
+def _number(update: OrderUpdate, level: str) -> Identifier | None:
+    stated: Any
+    match level:
+        case "filler":
+            stated = update.filler_order_number
+        case "placer":
+            stated = update.placer_order_number
+        case _:
+            stated = next(iter(update.accession_numbers or ()), None)
+    return stated if isinstance(stated, Identifier) and not is_placeholder(stated.value) else None
 
 
-def _accession(update: OrderUpdate) -> Identifier | None:
-    numbers = update.accession_numbers
-    return _identifier(numbers[0]) if isinstance(numbers, tuple) and numbers else None
+class _Group(NamedTuple):
+    """The updates about one filler order, or one placer order or accession number without a filler order."""
+
+    level: str
+    number: Identifier | None
+    members: list[OrderUpdate]
 
 
-def _groups(updates: Sequence[OrderUpdate]) -> list[tuple[str, Identifier | None, list[OrderUpdate]]]:
+def _groups(updates: Iterable[OrderUpdate]) -> list[_Group]:
     """Each filler order, and each placer order or accession number that no filler order is known for."""
-    by_level: dict[str, list[tuple[Identifier | None, OrderUpdate]]] = defaultdict(list)
+    by_level: dict[str, list[OrderUpdate]] = defaultdict(list)
     for update in updates:
-        filler, placer = _identifier(update.filler_order_number), _identifier(update.placer_order_number)
-        level = "filler" if filler else "placer" if placer else "accession"
-        by_level[level].append((filler or placer or _accession(update), update))
-
-    groups: list[tuple[str, Identifier | None, list[OrderUpdate]]] = []
-    for level in ("filler", "placer", "accession"):
-        members = by_level[level]
-        joined = [(number, update, _stated_by(level, number, groups)) for number, update in members]
-        groups += _by_number(level, [(number, update) for number, update, owners in joined if not owners])
-        for _, update, owners in joined:
-            for group in owners:
-                group.append(update)
+        by_level[next((level for level in _LEVELS if _number(update, level)), _LEVELS[-1])].append(update)
+    groups: list[_Group] = []
+    for level in _LEVELS:
+        homes = _of_higher_level(level, by_level[level], groups)
+        homeless = [update for update, found in homes if not found]
+        for update, found in homes:
+            for group in found:
+                group.members.append(update)
+        groups += _by_number(level, homeless)
     return groups
 
 
-def _stated_by(
-    level: str, number: Identifier | None, groups: Sequence[tuple[str, Identifier | None, list[OrderUpdate]]]
-) -> list[list[OrderUpdate]]:
-    """The members of each group of which some message also states this number."""
-    if number is None or level == "filler":
-        return []
+def _of_higher_level(
+    level: str, updates: Iterable[OrderUpdate], groups: Iterable[_Group]
+) -> list[tuple[OrderUpdate, list[_Group]]]:
+    """Each update with the groups whose messages also state its number."""
+    stating: dict[str, list[tuple[_Group, Identifier]]] = defaultdict(list)
+    for group in groups:
+        for number in {number for member in group.members if (number := _number(member, level))}:
+            stating[number.value].append((group, number))
+    homes = []
+    for update in updates:
+        own = _number(update, level)
+        known = stating[own.value] if own else []
+        found = {id(group): group for group, number in known if own and _same(own, number)}
+        homes.append((update, _agreeing(update, list(found.values()))))
+    return homes
 
-    def states(update: OrderUpdate) -> bool:
-        own = _identifier(update.placer_order_number) if level == "placer" else _accession(update)
-        return own is not None and _same(own, number)
 
-    return [members for _, _, members in groups if any(states(update) for update in members)]
+def _by_number(level: str, updates: Iterable[OrderUpdate]) -> list[_Group]:
+    """One group for each number; a number without issuer is about each issuer's, and joins none of them.
 
-
-def _by_number(
-    level: str, stated: Sequence[tuple[Identifier | None, OrderUpdate]]
-) -> list[tuple[str, Identifier | None, list[OrderUpdate]]]:
-    """One group for each number; a number without issuer is about each issuer's, and joins none of them."""
-    groups: list[tuple[str, Identifier | None, list[OrderUpdate]]] = []
-    for with_issuer in (True, False):
-        for number, update in sorted(stated, key=lambda pair: _order_key(pair[1])):
-            if (number is not None and number.issuer is not None) is not with_issuer:
-                continue
-            homes = [members for _, known, members in groups if number and known and _same(number, known)]
-            for members in homes:
-                members.append(update)
-            if not homes:
-                groups.append((level, number, [update]))
+    The fullest issuers come first: among equally full ones "the same number" is transitive.
+    """
+    groups: list[_Group] = []
+    by_value: dict[str, list[_Group]] = defaultdict(list)
+    for update in sorted(updates, key=lambda update: (_vagueness(_number(update, level)), _order_key(update))):
+        number = _number(update, level)
+        known = by_value[number.value] if number else []
+        homes = _agreeing(update, [g for g in known if number and g.number and _same(number, g.number)])
+        for group in homes:
+            group.members.append(update)
+        if not homes:
+            groups.append(_Group(level, number, [update]))
+            if number:
+                by_value[number.value].append(groups[-1])
     return groups
+
+
+def _agreeing(update: OrderUpdate, groups: list[_Group]) -> list[_Group]:
+    """Of several orders that a message may be about, those with its accession number and requested procedure ID.
+
+    Where none has it, those that state none; where all state another one, the message is about none of them.
+    """
+    for said in (_accession, _procedure):
+        if len(groups) > 1 and (own := said(update)):
+            stated = [(group, {said(member) for member in group.members} - {""}) for group in groups]
+            groups = [group for group, values in stated if own in values] or [g for g, values in stated if not values]
+    return groups
+
+
+def _vagueness(number: Identifier | None) -> int:
+    namespace, universal = designator(number.issuer if number else None)
+    return 0 if universal else 1 if namespace else 2
 
 
 def _same(one: Identifier, other: Identifier) -> bool:
     return one.value == other.value and comparable_issuers(one.issuer, other.issuer)
 
 
-def _by_requested_procedure(group: Sequence[OrderUpdate]) -> list[tuple[str, list[OrderUpdate]]]:
-    """One list for each requested procedure ID; an update without one is about every one of them."""
-    stated = sorted({_procedure(update) for update in group} - {""})
-    return [(rp, [u for u in group if _procedure(u) in ("", rp)]) for rp in stated or [""]]
+def _accession(update: OrderUpdate) -> str:
+    number = _number(update, "accession")
+    return number.value if number else ""
 
 
 def _procedure(update: OrderUpdate) -> str:
     stated = update.requested_procedure_id
     return stated.value if isinstance(stated, Stated) else ""
+
+
+_Procedure = tuple[str, str, str]  # requested procedure ID, accession number, Study Instance UID; "" where not needed
+
+
+def _by_requested_procedure(group: Sequence[OrderUpdate]) -> list[tuple[_Procedure, list[OrderUpdate]]]:
+    """One list for each requested procedure; an update is about every one that it does not disagree with.
+
+    Its ID names a procedure. Where one message tells several apart by less, accession number and UID do too.
+    """
+    told = {_told(update) for update in group}
+    apart = _told_apart(group)
+    names = apart | {(rp, "", "") for rp, _, _ in told - apart if rp and rp not in {name[0] for name in apart}}
+    if not names:
+        return [(("", "", ""), list(group))]
+    names |= {one for one in told if not any(_agree(one, name) for name in names)}
+    return [(name, [update for update in group if _agree(_told(update), name)]) for name in sorted(names)]
+
+
+def _told_apart(group: Iterable[OrderUpdate]) -> set[_Procedure]:
+    """The procedures that a message states separately, though not by different IDs."""
+    stated: dict[Any, set[_Procedure]] = defaultdict(set)
+    for update in group:
+        if update.source.message_control_id:
+            stated[update.source, update.message_time, _procedure(update)].add(_told(update))
+    return {name for names in stated.values() if len(names) > 1 for name in names}
+
+
+def _told(update: OrderUpdate) -> _Procedure:
+    uids = update.study_instance_uids or ()
+    return _procedure(update), _accession(update), uids[0].value if uids else ""
+
+
+def _agree(one: _Procedure, other: _Procedure) -> bool:
+    return all(not a or not b or a == b for a, b in zip(one, other, strict=True))
 
 
 def _order_key(update: OrderUpdate) -> tuple[str, int, bytes]:
@@ -185,58 +253,49 @@ def _order_key(update: OrderUpdate) -> tuple[str, int, bytes]:
 
 
 def _status(update: OrderUpdate) -> str | None:
-    """The status that an update gives, or None where it says nothing about it."""
-    control = update.order_control or ""
-    refined = _BY_STATUS.get(update.order_status or "") if control in _REFINED_BY_STATUS else None
-    return refined or _BY_CONTROL.get(control) or None
+    """The status that an update gives ("restored": see `_CONTROLS`), or None where it says nothing about it."""
+    by_control = _BY_CONTROL.get(update.order_control or "", "")
+    refined = _BY_STATUS.get(update.order_status or "") if by_control in ("scheduled", "") else None
+    return refined or by_control or None
 
 
-_FOLDED = tuple(
-    name
-    for name in OrderUpdate.__struct_fields__
-    if name in Order.__struct_fields__ and name not in ("source", "accession_numbers", "study_instance_uids")
-)
+# The fields of which an order has the newest statement as it is.
+_NEWEST = tuple(name for name in OrderUpdate.__struct_fields__ if name in Order.__struct_fields__ and name != "source")
+_OF_PATIENT = {"patient_identifiers": "identifiers", "patient_names": "names", "birth_date": "birth_date", "sex": "sex"}
 
 
-def _fold(level: str, number: Identifier | None, procedure: str, members: Sequence[OrderUpdate]) -> Order:
-    """The newest statement of each field."""
+def _fold(group: _Group, procedure: _Procedure, members: Iterable[OrderUpdate]) -> Order:
+    """The newest statement of each field, and every name and birth date ever stated, the newest first."""
     updates = sorted(members, key=_order_key)
     newest: dict[str, Any] = {}
-    names: list[PersonName] = []
-    birth_dates: list[str] = []
-    status = None
+    patient: dict[str, Any] = {}
+    names: dict[PersonName, None] = {}
+    birth_dates: dict[str, None] = {}
+    status: str | None = None
+    standing = "scheduled"
     for update in updates:
-        for field in _PATIENT_FIELDS + _LISTS + _FOLDED:
-            if (value := getattr(update, field)) is not UNSET:
-                newest[field] = value
-        if isinstance(update.patient_names, tuple):
-            names[:0] = [name for name in update.patient_names if name not in names]
-        if isinstance(update.birth_date, str) and update.birth_date not in birth_dates:
-            birth_dates.insert(0, update.birth_date)
-        status = _status(update) or status
-    patient = Patient(
-        identifiers=newest.pop("patient_identifiers", ()),
-        names=newest.pop("patient_names", ()),
-        birth_date=newest.pop("birth_date", None),
-        sex=newest.pop("sex", None),
-    )
+        newest |= {name: value for name in _NEWEST if (value := getattr(update, name)) is not UNSET}
+        patient |= {mine: value for name, mine in _OF_PATIENT.items() if (value := getattr(update, name)) is not UNSET}
+        names = dict.fromkeys(update.patient_names or ()) | names
+        birth_dates = dict.fromkeys([update.birth_date] if isinstance(update.birth_date, str) else []) | birth_dates
+        said = _status(update)
+        status = standing if said == "restored" else said or status
+        standing = status if status and status not in _SUSPENDS else standing
+    known = Patient(**patient)
     return Order(
-        id=_order_id(level, number, procedure, updates),
+        id=_order_id(group, procedure, updates[0]),
         status=status,
         source=updates[-1].source,
-        patient=patient,
-        identity=Identity(patient.identifiers, tuple(sorted(names, key=repr)), tuple(sorted(birth_dates)), patient.sex),
+        patient=known,
+        identity=Identity(known.identifiers, tuple(names), tuple(birth_dates), known.sex),
         **newest,
     )
 
 
-_PATIENT_FIELDS = ("patient_identifiers", "patient_names", "birth_date", "sex")
-_LISTS = ("accession_numbers", "study_instance_uids")
-
-
-def _order_id(level: str, number: Identifier | None, procedure: str, updates: Sequence[OrderUpdate]) -> str:
+def _order_id(group: _Group, procedure: _Procedure, first: OrderUpdate) -> str:
     """The same identifiers give the same id on every machine; it tells nothing about the patient."""
-    issuer = number.issuer if number else None
-    named = (level, number.value if number else msgspec.json.encode(updates[0]).hex(), procedure)
-    forms = (issuer.universal_id or issuer.namespace_id or "",) if issuer else ("",)
-    return "o-" + sha256("\x1f".join(named + forms).encode()).hexdigest()[:20]
+    number = group.number
+    value = number.value if number else msgspec.json.encode(first).hex()
+    namespace, universal = designator(number.issuer if number else None)
+    named = (group.level, value, *procedure, universal or namespace)
+    return "o-" + sha256("\x1f".join(named).encode()).hexdigest()[:20]

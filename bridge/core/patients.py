@@ -5,9 +5,10 @@ another patient's record.
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from bridge.core.model import Identifier, Issuer, Patient, PersonName
 from bridge.core.struct import Value
@@ -17,10 +18,14 @@ PERSON_TYPES = frozenset({None, "MR", "PI", "PT", "NI"})
 
 # What people type when a field insists on a value.
 PLACEHOLDERS = frozenset({"NONE", "NULL", "N/A", "NA", "UNKNOWN", "UNK", "ANONYMOUS", "ANON", "TEST", "X"})
+_PLACEHOLDER_FAMILY_NAMES = PLACEHOLDERS - {"NA", "X"}  # which are people's names
 _PLACEHOLDER_DATES = frozenset({"1900-01-01", "1800-01-01", "1899-12-30", "0001-01-01", "9999-12-31"})
+# Given names of the newborn until they have one: twins share them, and the birth date.
+_NOT_NAMED_YET = frozenset({"BABY", "BABYBOY", "BABYGIRL", "BOY", "GIRL", "INFANT", "NEWBORN", "TWIN"})
 
-_GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
-_JAPANESE_VOICING = {"\u3099", "\u309a"}  # part of the letter, not a diacritic
+# Letters that are written out where a keyboard has none, and letters whose stroke is no combining mark.
+_WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
+_WITHOUT_STROKE = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "æ": "ae", "œ": "oe", 0x131: "i"})
 
 
 class Comparison(StrEnum):
@@ -61,65 +66,22 @@ def compare(one: Identity, other: Identity) -> Comparison:
     return Comparison.SAME if name and birth_date else Comparison.UNKNOWN
 
 
-def person_identifiers(who: Identity) -> list[Identifier]:
-    """The identifiers that belong to one person: no visit, account or insurance numbers, no placeholders."""
-    return [i for i in who.identifiers if i.type_code in PERSON_TYPES and not is_placeholder(i.value)]
-
-
-def is_placeholder(value: str) -> bool:
-    """Whether a value stands for "no value"."""
-    return value.strip().upper() in PLACEHOLDERS or not value.strip(" 0-.*?")
+# Each comparison: True where something agrees, False where all that can be compared differs, None where nothing can.
 
 
 def compare_identifiers(one: Identity, other: Identity) -> bool | None:
-    """True: one is shared. False: comparable ones exist and none is shared. None: nothing can be compared."""
-    comparable = [
-        a.value == b.value
-        for a in person_identifiers(one)
-        for b in person_identifiers(other)
-        if comparable_issuers(a.issuer, b.issuer)
-    ]
-    return any(comparable) if comparable else None
-
-
-def comparable_issuers(one: Issuer | None, other: Issuer | None) -> bool:
-    """Whether two identifiers may be compared: both issuers present and different means no (DESIGN 4.2)."""
-    if one is None or other is None:
-        return True
-    if one.universal_id and other.universal_id:
-        return one.universal_id.casefold() == other.universal_id.casefold()
-    return not _issuer_forms(one).isdisjoint(_issuer_forms(other))
-
-
-def _issuer_forms(issuer: Issuer) -> set[str]:
-    """Namespace, universal ID, and both out of a namespace that holds a whole HD joined by `&`."""
-    stated = [issuer.namespace_id or "", issuer.universal_id or ""]
-    parts = [part for value in stated for part in value.split("&")[:2]]
-    return {part.strip().casefold() for part in parts if part.strip()}
+    """By the identifiers of one person whose issuers do not rule it out."""
+    return _overall(a.value == b.value for a, b in identifier_pairs(one, other))
 
 
 def compare_names(one: Identity, other: Identity) -> bool | None:
     """By family and first given name, in any representation, without case and diacritics."""
-    results = [
-        _compare_parts(a, b)
-        for a in _representations(one.names)
-        for b in _representations(other.names)
-        if a[0] == b[0]  # names in different scripts cannot be compared
-    ]
-    if True in results:
-        return True
-    return False if False in results else None
+    return _overall(agrees for _, _, agrees in name_pairs(one, other))
 
 
 def compare_birth_dates(one: Identity, other: Identity) -> bool | None:
     """To the common precision; placeholder dates are missing."""
-    results = [
-        a[: min(len(a), len(b))] == b[: min(len(a), len(b))]
-        for a in one.birth_dates
-        for b in other.birth_dates
-        if a not in _PLACEHOLDER_DATES and b not in _PLACEHOLDER_DATES
-    ]
-    return any(results) if results else None
+    return _overall(agrees for _, _, agrees in birth_date_pairs(one, other))
 
 
 def compare_sexes(one: Identity, other: Identity) -> bool | None:
@@ -128,44 +90,126 @@ def compare_sexes(one: Identity, other: Identity) -> bool | None:
     return one.sex == other.sex if one.sex in known and other.sex in known else None
 
 
-_NameParts = tuple[str, frozenset[str], frozenset[str]]  # script; family and first given name, each in every folding
+def _overall(outcomes: Iterable[bool | None]) -> bool | None:
+    found = set(outcomes)
+    return True if True in found else False if False in found else None
 
 
-def _representations(names: Iterable[PersonName]) -> list[_NameParts]:
+# What is compared, pair by pair, so that whoever reports an outcome can show what led to it.
+
+
+def identifier_pairs(one: Identity, other: Identity) -> list[tuple[Identifier, Identifier]]:
+    """The identifiers that can be compared."""
+    return [
+        (a, b)
+        for a in person_identifiers(one)
+        for b in person_identifiers(other)
+        if comparable_issuers(a.issuer, b.issuer)
+    ]
+
+
+def name_pairs(one: Identity, other: Identity) -> list[tuple[str, str, bool | None]]:
+    """The names as written, in scripts that can be compared; None where one lacks the given name that decides."""
+    return [
+        (a.written, b.written, _same_name(a, b))
+        for a in _representations(one.names)
+        for b in _representations(other.names)
+        if a.script == b.script
+    ]
+
+
+def birth_date_pairs(one: Identity, other: Identity) -> list[tuple[str, str, bool]]:
+    """The birth dates but for placeholders."""
+    return [
+        (a, b, a.startswith(b) or b.startswith(a))
+        for a in one.birth_dates
+        for b in other.birth_dates
+        if a not in _PLACEHOLDER_DATES and b not in _PLACEHOLDER_DATES
+    ]
+
+
+def person_identifiers(who: Identity) -> list[Identifier]:
+    """The identifiers that belong to one person: no visit, account or insurance numbers, no placeholders."""
+    return [i for i in who.identifiers if i.type_code in PERSON_TYPES and not is_placeholder(i.value)]
+
+
+def is_placeholder(value: str, words: Container[str] = PLACEHOLDERS) -> bool:
+    """Whether a value stands for "no value"."""
+    return value.strip().upper() in words or not value.strip(" 0-.*?")
+
+
+def comparable_issuers(one: Issuer | None, other: Issuer | None) -> bool:
+    """Whether two identifiers may be compared: both issuers present and different means no (DESIGN 4.2)."""
+    ours, theirs = designator(one), designator(other)
+    if not any(ours) or not any(theirs):
+        return True
+    if ours[1] and theirs[1]:
+        return ours[1] == theirs[1]
+    return bool({*ours} & {*theirs} - {""})
+
+
+def designator(issuer: Issuer | None) -> tuple[str, str]:
+    """Namespace and universal ID without case, even where one field holds a whole HD joined by `&`; "" for none."""
+    if issuer is None:
+        return "", ""
+    stated = [(part or "").casefold() for part in (issuer.namespace_id, issuer.universal_id)]
+    joined = next((part for part in stated if "&" in part), None)
+    namespace, universal = joined.split("&")[:2] if joined else stated
+    return namespace.strip(), universal.strip()
+
+
+class _Name(NamedTuple):
+    """One representation of a name; family and first given name in every folding, the latter empty where unknown."""
+
+    written: str
+    script: str
+    family: frozenset[str]
+    given: frozenset[str]
+
+
+def _representations(names: Iterable[PersonName]) -> list[_Name]:
     written = [text for name in names for text in (name.alphabetic, name.ideographic, name.phonetic) if text]
-    return [parts for text in written if (parts := _name_parts(text)) is not None]
+    return [name for text in written if (name := _name(text)) is not None]
 
 
 @lru_cache(maxsize=4096)
-def _name_parts(text: str) -> _NameParts | None:
-    family, _, rest = text.partition("^")
-    given = rest.partition("^")[0].split()
+def _name(written: str) -> _Name | None:
+    family, _, rest = written.partition("^")
+    given = next(iter(rest.partition("^")[0].split()), "")
     folded = _foldings(family)
-    if not folded or is_placeholder(family):
+    if not folded or is_placeholder(family, _PLACEHOLDER_FAMILY_NAMES):
         return None
-    return _script(family), folded, _foldings(given[0]) if given else frozenset()
+    unnamed = given.upper() in _NOT_NAMED_YET or is_placeholder(given)
+    return _Name(written, _script(family), folded, frozenset() if unnamed else _foldings(given))
 
 
-def _compare_parts(one: _NameParts, other: _NameParts) -> bool | None:
-    if one[1].isdisjoint(other[1]):
+def _same_name(one: _Name, other: _Name) -> bool | None:
+    if one.family.isdisjoint(other.family):
         return False
-    if not one[2] or not other[2]:
+    if not one.given or not other.given:
         return None
-    return not one[2].isdisjoint(other[2])
+    return not one.given.isdisjoint(other.given)
 
 
 def _foldings(text: str) -> frozenset[str]:
     """The letters without case and diacritics, and the same with umlauts written out."""
     lower = unicodedata.normalize("NFC", text).casefold()
-    return frozenset(folded for form in (lower, lower.translate(_GERMAN)) if (folded := _without_diacritics(form)))
+    return frozenset(bare for form in (lower, lower.translate(_WRITTEN_OUT)) if (bare := _bare(form)))
 
 
-def _without_diacritics(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text)
-    kept = (c for c in decomposed if c in _JAPANESE_VOICING or not unicodedata.combining(c))
-    return "".join(c for c in unicodedata.normalize("NFC", "".join(kept)) if c.isalnum())
+def _bare(text: str) -> str:
+    """Letters and digits alone, each in its one form whatever its width."""
+    decomposed = unicodedata.normalize("NFKD", text.translate(_WITHOUT_STROKE))
+    kept = unicodedata.normalize("NFC", "".join(c for c in decomposed if not _is_diacritic(c)))
+    return "".join(c for c in kept if unicodedata.category(c)[0] in "LMN")
+
+
+def _is_diacritic(character: str) -> bool:
+    """Marks above and below, Hebrew and Arabic points; others (kana voicing, vowel signs) are part of the letter."""
+    combining = unicodedata.combining(character)
+    return combining >= 200 or 10 <= combining <= 36
 
 
 def _script(text: str) -> str:
-    letter = next((c for c in unicodedata.normalize("NFKC", text) if c.isalpha()), "")
-    return unicodedata.name(letter, "").partition(" ")[0]
+    letter = next((c for c in unicodedata.normalize("NFKC", text) if c.isalpha()), None)
+    return unicodedata.name(letter, "").partition(" ")[0] if letter else ""

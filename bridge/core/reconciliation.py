@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bridge.core.model import Patient, Statement
 from bridge.core.orders import Order
-from bridge.core.patients import person_identifiers
+from bridge.core.patients import is_placeholder, person_identifiers
 from bridge.core.struct import Value
 
 
@@ -26,7 +26,7 @@ def reconcile(said: Statement, orders: Sequence[Order]) -> tuple[Difference, ...
         ("00080050", "AccessionNumber", "SH", number.value if number else None, [_accessions(o) for o in orders]),
         ("00100010", "PatientName", "PN", _name(header), [[_name(o.patient)] for o in orders]),
         ("00100020", "PatientID", "LO", _patient_id(header), [_patient_ids(o) for o in orders]),
-        ("00100030", "PatientBirthDate", "DA", header.birth_date, [[o.patient.birth_date] for o in orders]),
+        ("00100030", "PatientBirthDate", "DA", header.birth_date, [_birth_date(header, o) for o in orders]),
         ("00100040", "PatientSex", "CS", header.sex, [[o.patient.sex] for o in orders]),
         ("0020000D", "StudyInstanceUID", "UI", said.study_instance_uid, [_study_uids(o) for o in orders]),
     )
@@ -40,13 +40,13 @@ def reconcile(said: Statement, orders: Sequence[Order]) -> tuple[Difference, ...
 def _proposal(received: str | None, ordered: Sequence[Sequence[str | None]]) -> str | None:
     """What every order says first, unless the header already says what one of them says."""
     first = {values[0] for values in ordered if values and values[0]}
-    if len(first) != 1 or any(received in values for values in ordered):
+    if len(first) != 1 or (received is not None and any(received in values for values in ordered)):
         return None
     return first.pop()
 
 
 def _accessions(order: Order) -> list[str]:
-    return [number.value for number in order.accession_numbers]
+    return [number.value for number in order.accession_numbers if not is_placeholder(number.value)]
 
 
 def _study_uids(order: Order) -> list[str]:
@@ -57,8 +57,16 @@ def _patient_ids(order: Order) -> list[str]:
     return [i.value for i in person_identifiers(order.identity)]
 
 
+def _birth_date(header: Patient, order: Order) -> list[str | None]:
+    """A date that is known less precisely says nothing else."""
+    stated = order.patient.birth_date
+    less_precise = stated and header.birth_date and header.birth_date.startswith(stated)
+    return [header.birth_date if less_precise else stated]
+
+
 def _patient_id(patient: Patient) -> str | None:
-    return patient.identifiers[0].value if patient.identifiers else None
+    """(0010,0020), not one of the other patient IDs."""
+    return next((number.value for number in patient.identifiers if number.where == "00100020"), None)
 
 
 def _name(patient: Patient) -> str | None:

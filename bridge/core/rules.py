@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from bridge.core.model import Identifier, Patient, Stated, Statement
 from bridge.core.orders import Order
-from bridge.core.patients import identity, is_placeholder, person_identifiers
+from bridge.core.patients import is_placeholder
 from bridge.core.struct import Value
 
 Pair = tuple[str, str]  # rule and bare value
@@ -47,19 +47,22 @@ _LINKING = frozenset(rule.name for rule in RULES)
 
 def order_keys(order: Order) -> tuple[Key, ...]:
     """The keys under which an order can be found."""
-    own = {i.value for i in person_identifiers(order.identity)}
+    own = {number.value for number in order.patient.identifiers}
     return tuple(dict.fromkeys(key for rule in RULES for key in _keys(rule, rule.of_order(order), own)))
 
 
 def study_keys(statements: Iterable[Statement]) -> tuple[Key, ...]:
     """The keys under which a study can be found."""
     said = tuple(statements)
-    own = {i.value for s in said for i in person_identifiers(identity(s.patient))}
-    return tuple(dict.fromkeys(key for rule in RULES for s in said for key in _keys(rule, rule.of_statement(s), own)))
+    own = {number.value for s in said for number in s.patient.identifiers}
+    keys = dict.fromkeys(key for rule in RULES for s in said for key in _keys(rule, rule.of_statement(s), own))
+    # Where one object names the issuer of a number, another that leaves it out does not open it to other issuers.
+    issued = {(key.rule, key.number.value) for key in keys if key.number.issuer}
+    return tuple(key for key in keys if key.number.issuer or (key.rule, key.number.value) not in issued)
 
 
 def _keys(rule: Rule, stated: Iterable[Identifier | Stated | None], patient_values: set[str]) -> Iterable[Key]:
-    """A placeholder, or a value that is a patient identifier, is no key (DESIGN 4.2)."""
+    """A placeholder, or a value that is a patient's identifier of any type, is no key (DESIGN 4.2)."""
     for number in stated:
         if number is None or is_placeholder(number.value) or number.value in patient_values:
             continue

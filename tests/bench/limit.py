@@ -1,59 +1,75 @@
 """A bare relay: consumes, publishes with confirms, acknowledges, and does no work at all: the limit of the bridge.
 
-`python limit.py URL QUEUE EXCHANGE PREFETCH`, until SIGTERM. As in the bridge a message is acknowledged only once what
-became of it is confirmed, many are under way at once, and consuming and publishing have a connection each; nothing else
-of the bridge is here.
+`python limit.py URL QUEUE EXCHANGE PREFETCH`, until SIGTERM. As in the bridge, consuming and publishing have a
+connection each, many messages are under way at once, and each is acknowledged only once its publication is confirmed.
 """
 
-import signal
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from pika import SelectConnection, URLParameters
+from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 from pika.spec import Basic, BasicProperties
 
 
-def main(url: str, queue: str, exchange: str, prefetch: int) -> None:
-    def lost(*reason: object) -> None:
-        sys.exit(f"the relay lost the broker: {reason[-1]}")
+class Relay:
+    """One thread; the n-th delivery becomes the n-th publication, so that both have the tag n."""
 
-    def connect(opened: Callable[[Channel], None], loop: Any = None) -> Any:
-        connection = SelectConnection(
-            URLParameters(url),
+    def __init__(self, url: str, queue: str, exchange: str, prefetch: int) -> None:
+        self._parameters = URLParameters(url)
+        self._queue, self._exchange, self._prefetch = queue, exchange, prefetch
+        self._block = max(1, prefetch // 4)  # messages that are acknowledged together
+        self._delivered = self._acknowledged = 0
+        self._confirmed: set[int] = set()
+        self._loop = IOLoop()
+
+    def run(self) -> None:
+        self._connect(self._start_publishing)
+        self._loop.start()
+
+    def _connect(self, opened: Any) -> None:
+        SelectConnection(
+            self._parameters,
             on_open_callback=lambda connection: connection.channel(on_open_callback=opened),
-            on_open_error_callback=lost,
-            on_close_callback=lost,
-            custom_ioloop=loop,
+            on_open_error_callback=_lost,
+            on_close_callback=_lost,
+            custom_ioloop=self._loop,
         )
-        return connection.ioloop
 
-    def publishing(channel: Channel) -> None:
-        channel.confirm_delivery(lambda frame: confirmed(frame.method))
-        connect(lambda consumer: consume(consumer, channel), loop)
+    def _start_publishing(self, channel: Channel) -> None:
+        self._publisher = channel
+        channel.add_on_close_callback(_lost)
+        channel.confirm_delivery(self._on_confirm, callback=lambda _frame: self._connect(self._start_consuming))
 
-    # A publication has the tag of the delivery that it came from: both count from one, and each is relayed once.
-    delivered = acknowledged = 0
-    unordered: set[int] = set()
+    def _start_consuming(self, channel: Channel) -> None:
+        self._consumer = channel
+        channel.add_on_close_callback(_lost)
+        channel.basic_qos(prefetch_count=self._prefetch)
+        channel.basic_consume(self._queue, self._on_delivery)
 
-    def consume(consumer: Channel, publisher: Channel) -> None:
-        def relay(_channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
-            nonlocal delivered
-            delivered = method.delivery_tag
-            publisher.basic_publish(exchange, method.routing_key, body, properties, mandatory=True)
+    def _on_delivery(self, _channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
+        self._delivered = method.delivery_tag
+        self._publisher.basic_publish(self._exchange, method.routing_key, body, properties, mandatory=True)
 
-        nonlocal acknowledge
-        acknowledge = consumer.basic_ack
-        consumer.basic_qos(prefetch_count=prefetch)
-        consumer.basic_consume(queue, relay)
-
-    acknowledge: Callable[..., None]
-
-    def confirmed(method: Any) -> None:
-        nonlocal acknowledged
+    def _on_confirm(self, frame: Any) -> None:
+        method = frame.method
         if not isinstance(method, Basic.Ack):
             sys.exit("the broker refused a message")
-        if method.multiple:
-            unordered.update(range(acknowledged + 1, method.delivery_tag + 1))
-        unordered.add(method.delivery_tag)
+        first = self._acknowledged + 1 if method.multiple else method.delivery_tag
+        self._confirmed.update(range(first, method.delivery_tag + 1))
+        settled = self._acknowledged
+        while settled + 1 in self._confirmed:
+            settled += 1
+        if settled - self._acknowledged >= self._block or settled == self._delivered:
+            self._confirmed.difference_update(range(self._acknowledged + 1, settled + 1))
+            self._acknowledged = settled
+            self._consumer.basic_ack(settled, multiple=True)
+
+
+def _lost(_place: object, reason: object) -> None:
+    sys.exit(f"the relay lost the broker: {reason}")
+
+
+if __name__ == "__main__":
+    Relay(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])).run()

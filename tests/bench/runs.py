@@ -1,0 +1,224 @@
+"""One run of a program under measurement: it drains a full queue, or it answers a steady load.
+
+The program is a process of its own between a source's queue and the events' exchange. A run that does not publish
+exactly what it owes, or does not acknowledge all that it got, raises `Wrong`: its speed would mean nothing.
+"""
+
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pika import BasicProperties, BlockingConnection, URLParameters
+
+from bridge.amqp import Confirmation, Publication, Publisher
+
+EXCHANGE = "bridge.events"
+_PATIENCE = 60.0  # seconds without progress until a run has failed
+_POLL = 0.005  # seconds between two looks at a queue
+_END = "end"  # type of the message that follows the last event
+
+Key = tuple[str, str]  # an event's type and subject; for a message that was only relayed "" and its message_id
+
+
+class Wrong(Exception):
+    """The program did not do what it owes."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is measured, the queue that it reads, and the exit code with which SIGTERM ends it."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    queue: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """Messages, and for each the keys of all that must come out; the last of them is its answer."""
+
+    messages: Sequence[Publication]
+    owed: Sequence[Sequence[Key]]
+
+
+def drain(url: str, program: Program, load: Load) -> tuple[float, int]:
+    """Messages per second, and the program's peak memory in bytes.
+
+    The queue is filled first. Time runs from the program's subscription, so without its start-up, until everything owed
+    lies in a queue that nobody reads until then: the counting takes nothing from either program.
+    """
+    with _Broker.of(url, program.queue) as broker:
+        fill(url, load.messages)
+        with _running(program, broker) as process:
+            began = time.monotonic()
+            broker.reach(process, broker.events, sum(map(len, load.owed)))
+            seconds = time.monotonic() - began
+            peak = _peak_memory(process.pid)
+        broker.check(load)
+    return len(load.messages) / seconds, peak
+
+
+def answer_times(url: str, program: Program, load: Load, per_second: float) -> list[float]:
+    """Seconds from each publication to its answer, in their sequence, at a steady load that waits for nothing."""
+    published: dict[Key, float] = {}
+    answered: dict[Key, float] = {}
+    with _Broker.of(url, program.queue) as broker:
+        broker.consume(lambda key: answered.setdefault(key, time.monotonic()))
+        with _running(program, broker) as process:
+            began = time.monotonic()
+            for number, message in enumerate(load.messages):
+                broker.process_until(began + number / per_second)
+                published[load.owed[number][-1]] = time.monotonic()
+                broker.publish(message)
+            broker.reach(process, lambda: len(answered), sum(map(len, load.owed)))
+        broker.check(load)
+    return [answered[key] - at for key, at in published.items()]
+
+
+def swallow(url: str, program: Program, messages: Sequence[Publication]) -> None:
+    """Lets the program take in messages, unmeasured."""
+    with _Broker.of(url, program.queue) as broker:
+        fill(url, messages)
+        while broker.waiting():  # what is on its way to the program at its end goes back into the queue
+            with _running(program, broker) as process:
+                broker.reach(process, lambda: -broker.waiting(), 0)
+
+
+def fill(url: str, messages: Sequence[Publication]) -> None:
+    """Publishes messages and waits for the confirms of all."""
+    confirmed: list[Confirmation] = []
+    answered = threading.Event()
+
+    def done(confirmations: list[Confirmation]) -> None:
+        confirmed.extend(confirmations)
+        answered.set()
+
+    publisher = Publisher(url, prepare=lambda: None)
+    publisher.start()
+    publisher.submit(messages, done)
+    answered.wait(_PATIENCE)
+    publisher.stop()
+    if confirmed.count(Confirmation.CONFIRMED) != len(messages):
+        raise Wrong("the broker did not take all messages")
+
+
+class _Broker:
+    """The source's queue and a queue of everything that is published, over a connection of our own."""
+
+    def __init__(self, connection: BlockingConnection, source: str) -> None:
+        self._connection, self._channel = connection, connection.channel()
+        self._source = source
+        self._sink: str = self._channel.queue_declare("", exclusive=True).method.queue
+        self._channel.queue_bind(self._sink, EXCHANGE, "#")
+        self._seen: Counter[Key] = Counter()
+        self._consuming = self._ended = False
+
+    @classmethod
+    @contextmanager
+    def of(cls, url: str, source: str) -> Iterator["_Broker"]:
+        parameters = URLParameters(url)
+        parameters.heartbeat = 0  # nobody serves it while the queue is filled
+        with BlockingConnection(parameters) as connection:
+            yield cls(connection, source)
+
+    def _declared(self, queue: str) -> Any:
+        return self._channel.queue_declare(queue, passive=True).method
+
+    def waiting(self) -> int:
+        """Messages that the program did not take yet."""
+        return int(self._declared(self._source).message_count)
+
+    def readers(self) -> int:
+        return int(self._declared(self._source).consumer_count)
+
+    def events(self) -> int:
+        """What was published and lies in the queue of events."""
+        return int(self._declared(self._sink).message_count)
+
+    def reach(self, process: "subprocess.Popen[bytes]", figure: Callable[[], int], target: int) -> None:
+        """Waits until a figure is that high."""
+        before, changed = 0, time.monotonic()
+        while (now := figure()) < target:
+            if process.poll() is not None:
+                raise Wrong(f"the program ended by itself, exit code {process.returncode}")
+            if now != before:
+                before, changed = now, time.monotonic()
+            if time.monotonic() > changed + _PATIENCE:
+                raise Wrong(f"no progress for {_PATIENCE:.0f} s: {now} of {target}")
+            self._connection.process_data_events(_POLL)
+
+    def process_until(self, moment: float) -> None:
+        while (left := moment - time.monotonic()) > 0:
+            self._connection.process_data_events(left)
+
+    def publish(self, message: Publication) -> None:
+        self._channel.basic_publish(message.exchange, message.routing_key, message.body, message.properties)
+
+    def consume(self, arrived: Callable[[Key], object]) -> None:
+        """Begins to take events out of their queue."""
+
+        def on_event(_channel: Any, _method: Any, properties: BasicProperties, _body: bytes) -> None:
+            if properties.type == _END:
+                self._ended = True
+                return
+            subject = (properties.headers or {}).get("ce-subject", properties.message_id)
+            key = (properties.type or "", str(subject))
+            self._seen[key] += 1
+            arrived(key)
+
+        self._consuming = True
+        self._channel.basic_consume(self._sink, on_event, auto_ack=True)
+
+    def check(self, load: Load) -> None:
+        """Compares with what is owed, once the program has ended."""
+        if self.waiting():
+            raise Wrong(f"{self.waiting()} messages were not acknowledged")
+        if not self._consuming:
+            self.consume(lambda _key: None)
+        self._channel.basic_publish("", self._sink, b"", BasicProperties(type=_END))
+        while not self._ended:
+            self._connection.process_data_events(None)
+        owed = Counter(key for keys in load.owed for key in keys)
+        missing, unexpected = owed - self._seen, self._seen - owed
+        if missing or unexpected:
+            examples = [*missing, *unexpected][:3]
+            raise Wrong(f"{missing.total()} events are missing, {unexpected.total()} not owed, such as {examples}")
+
+
+@contextmanager
+def _running(program: Program, broker: _Broker) -> Iterator["subprocess.Popen[bytes]"]:
+    """The program from its subscription on; ends it in order."""
+    log = program.folder / "log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            program.command, env=program.environment, cwd=program.folder, stdout=output, stderr=output
+        ) as process,
+    ):
+        try:
+            broker.reach(process, broker.readers, 1)
+            yield process
+            process.send_signal(signal.SIGTERM)
+            if process.wait(_PATIENCE) != program.exit_code:
+                raise Wrong(f"exit code {process.returncode} after SIGTERM")
+        except BaseException as error:
+            process.kill()
+            error.add_note("the end of its log:\n" + log.read_text(errors="replace")[-2000:])
+            raise
+
+
+def _peak_memory(pid: int) -> int:
+    """VmHWM, the most that was resident so far (proc_pid_status(5)), in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise Wrong("the kernel does not tell the peak memory")

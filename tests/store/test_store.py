@@ -1,0 +1,113 @@
+"""The database: schema, durability, and what several readers and writers see."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from bridge.core.errors import ConfigError, Unavailable
+from bridge.store.rows import StoredMessage
+from bridge.store.schema import metadata
+from bridge.store.store import Store
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "bridge.db"
+
+
+@pytest.fixture
+def store(file: Path) -> Store:
+    made = Store(f"sqlite:///{file}")
+    made.migrate()
+    return made
+
+
+def message(number: int) -> StoredMessage:
+    return StoredMessage(f"{number}", "orders", "TRANSFORMED", received_at="2026-11-23T09:00:00Z")
+
+
+def test_the_migrations_make_the_tables_that_the_code_states(store: Store) -> None:
+    with store._engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_every_commit_is_on_the_disk(store: Store) -> None:
+    with store._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_migrating_again_keeps_everything(store: Store) -> None:
+    epoch = store.epoch()
+    with store.write() as db:
+        db.save_messages([message(1)])
+    assert store.migrate() == ("0001", "0001")
+    assert store.epoch() == epoch
+    with store.read() as db:
+        assert db.messages(["1"]) == {"1": message(1)}
+
+
+def test_two_databases_have_two_epochs(store: Store, tmp_path: Path) -> None:
+    other = Store(f"sqlite:///{tmp_path / 'other.db'}")
+    other.migrate()
+    assert other.epoch() != store.epoch()
+
+
+def test_a_schema_of_another_version_is_refused_with_what_to_do(store: Store, file: Path) -> None:
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(ConfigError, match="run bridge migrate"):
+        store.check_schema()
+
+
+def test_looking_does_not_create_a_database(file: Path) -> None:
+    with pytest.raises(ConfigError, match="no database"):
+        Store(f"sqlite:///{file}").check_schema()
+    assert not file.exists()
+
+
+def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.write() as db:
+        db.save_messages([message(1)])
+        raise RuntimeError
+    with store.read() as db:
+        assert db.messages(["1"]) == {}
+
+
+def test_one_service_holds_a_sqlite_file(store: Store, file: Path) -> None:
+    release = store.lock()
+    with pytest.raises(Unavailable, match="another bridge"):
+        Store(f"sqlite:///{file}").lock()
+    release()
+    Store(f"sqlite:///{file}").lock()()
+
+
+def test_a_lost_database_is_unavailable_and_says_no_value(store: Store, file: Path) -> None:
+    with sqlite3.connect(file) as connection:
+        connection.execute("DROP TABLE message")
+    connection.close()
+    with pytest.raises(Unavailable) as failure, store.write() as db:
+        db.save_messages([StoredMessage("1", "orders", "ERROR", reason="SECRET")])
+    assert "SECRET" not in str(failure.value)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://localhost/x", "sqlite://", "sqlite:///:memory:"])
+def test_a_database_that_cannot_be_used_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ConfigError, match="database_url"):
+        Store(url)
+
+
+def test_sets_larger_than_one_statement_takes_are_read_and_written_whole(store: Store) -> None:
+    with store.write() as db:
+        db.save_messages([message(n) for n in range(1200)])
+        keys = [(("accession-number", f"A{n}"), f"order-{n}") for n in range(1200)]
+        db.save_owners("order", keys, [])
+        db.save_owners("order", [], keys[:600])
+    with store.read() as db:
+        assert len(db.messages([str(n) for n in range(1200)])) == 1200
+        owners = db.owners("order", [key for key, _ in keys])
+    assert [len(owners[key]) for key, _ in keys] == [0] * 600 + [1] * 600

@@ -1,0 +1,150 @@
+"""Settings and channel files: precedence, and every mistake at once with its place."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bridge.app import checked_channels
+from bridge.config import Settings, channels_place, covers, load_channels, load_settings, starter_channels
+from bridge.core.errors import ConfigError
+
+CHANNEL = """
+[source]
+data_type = "DICOM"
+queue = "q"
+bindings = ["dicom.#"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the machine, and no settings file but the test's."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"BRIDGE_{name.upper()}", raising=False)
+    monkeypatch.delenv("BRIDGE_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "system"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_fresh_installation_needs_no_setting() -> None:
+    settings, file = load_settings()
+    assert file is None
+    assert settings.amqp_url.get_secret_value() == "amqp://guest:guest@localhost:5672/%2F"
+    assert settings.database_url.get_secret_value() == "sqlite:///bridge.db"
+    assert (settings.settle_after, settings.hold_for) == (timedelta(seconds=60), timedelta(hours=24))
+    assert (settings.site, settings.amqp_declare, settings.log_format) == ("default", "create", None)
+
+
+def test_the_environment_wins_over_the_file_and_relative_paths_resolve_against_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    file = folder / "site.toml"
+    file.write_text('site = "file"\nhold_for = "7d"\nchannels = "mine"\ndatabase_url = "sqlite:///data.db"\n')
+    monkeypatch.setenv("BRIDGE_SITE", "environment")
+    settings, found = load_settings(file)
+    assert found == file
+    assert settings.site == "environment"
+    assert settings.hold_for == timedelta(days=7)
+    assert settings.channels == folder / "mine"
+    assert settings.database_url.get_secret_value() == f"sqlite:///{folder / 'data.db'}"
+
+
+@pytest.mark.parametrize("place", ["bridge.toml", "user/hl7-dicom-bridge/bridge.toml"])
+def test_a_settings_file_is_found_where_people_put_it(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).write_text('site = "found"\n')
+    assert load_settings()[0].site == "found"
+
+
+def test_a_secret_may_stand_in_a_file_and_is_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("amqp://user:hidden@host/\n")
+    monkeypatch.setenv("BRIDGE_AMQP_URL_FILE", str(tmp_path / "secret"))
+    settings, _ = load_settings()
+    assert settings.amqp_url.get_secret_value() == "amqp://user:hidden@host/"
+    assert "hidden" not in repr(settings)
+
+
+def test_every_mistake_of_a_settings_file_is_reported_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "bridge.toml"
+    file.write_text('sitte = "x"\nhold_for = "soon"\namqp_declare = "hidden-value"\n')
+    with pytest.raises(ConfigError) as failure:
+        load_settings(file)
+    assert len(failure.value.mistakes) == 3
+    assert "sitte: unknown key; did you mean site?" in str(failure.value)
+    assert "hold_for: write a whole number and a unit" in str(failure.value)
+    assert "hidden-value" not in str(failure.value)
+
+
+def test_a_settings_file_that_is_named_and_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no settings file"):
+        load_settings(tmp_path / "nowhere.toml")
+
+
+def test_the_shipped_channels_serve_where_there_is_no_folder() -> None:
+    settings, _ = load_settings()
+    assert channels_place(settings) == starter_channels()
+    assert [channel.name for channel in checked_channels(starter_channels())] == ["images", "orders"]
+
+
+def test_what_a_channel_file_leaves_out_has_a_default(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(CHANNEL)
+    [channel] = load_channels(tmp_path)
+    assert (channel.source.exchange, channel.source.prefetch) == ("bridge.in", 64)
+    assert channel.destination.exchange == "bridge.events"
+    assert covers(channel, "instance.pending")
+    assert covers(channel, "message.rejected")
+
+
+def test_what_is_disabled_is_no_channel(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("enabled = false\n" + CHANNEL)
+    with pytest.raises(ConfigError, match="no enabled channel"):
+        load_channels(tmp_path)
+
+
+def test_mistakes_of_all_channel_files_are_reported_with_file_and_key(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(CHANNEL + 'prefech = 5\ntype = "kafka"\n')
+    (tmp_path / "b.toml").write_text(CHANNEL.replace("dicom.#", "") + "[filter]\nmessage_types = ['ORM']\n")
+    (tmp_path / "c.toml").write_text("not toml")
+    with pytest.raises(ConfigError) as failure:
+        load_channels(tmp_path)
+    text = str(failure.value)
+    assert "a.toml: source.prefech: unknown key; did you mean prefetch?" in text
+    assert "a.toml: source.type" in text
+    assert "b.toml: filter.message_types.0" in text
+    assert "c.toml: " in text
+
+
+def test_two_channels_cannot_read_one_queue(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.toml").write_text(CHANNEL)
+    with pytest.raises(ConfigError, match="queue q is the source of several channels"):
+        load_channels(tmp_path)
+
+
+def test_a_dicom_attribute_that_there_is_not_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(CHANNEL + "[[destinations]]\nattributes = ['PatientID', 'PatientIDD']\n")
+    with pytest.raises(ConfigError, match="PatientIDD"):
+        checked_channels(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "[transformer]\ninstance_number = 'OBX-5'",
+        "[transformer.order]\nInstanceNumber = ['OBX-5']",
+        "[transformer.hl7]\n'OBX-5' = '(0020,0013)'",
+    ],
+)
+def test_instance_number_cannot_be_mapped_to_an_hl7_field(tmp_path: Path, lines: str) -> None:
+    (tmp_path / "a.toml").write_text(CHANNEL + lines + "\n")
+    with pytest.raises(ConfigError, match=r"a.toml: transformer\..*HL7 v2 has no field"):
+        load_channels(tmp_path)
+
+
+def test_instance_number_may_be_one_of_the_attributes_that_events_carry(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(CHANNEL + "[[destinations]]\nattributes = ['InstanceNumber']\n")
+    assert checked_channels(tmp_path)[0].destination.attributes == ("InstanceNumber",)

@@ -1,0 +1,109 @@
+"""The path out: order, confirmation and restart of what is owed, with a real outbox."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from bridge.core.errors import Unavailable
+from bridge.core.ports import Delivery, Outbound
+from bridge.relay import Relay
+from bridge.store.store import Store
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(f"sqlite:///{tmp_path / 'bridge.db'}")
+    made.migrate()
+    yield made
+    made.close()
+
+
+def owe(store: Store, count: int, first: int = 0) -> list[Outbound]:
+    events = [
+        Outbound(0, "images", f"instance.enriched.{n}", f"id-{n}", "t", "2026-11-23T09:00:00Z", b"{}", {})
+        for n in range(first, first + count)
+    ]
+    with store.write() as db:
+        return db.owe(events)
+
+
+def left(store: Store) -> list[str]:
+    with store.read() as db:
+        return [event.event_id for event in db.owed(10_000)]
+
+
+def counters(store: Store) -> dict[str, int]:
+    with store.read() as db:
+        return db.figures()["outbox"]
+
+
+class Broker:
+    """A destination that answers as it is told, and keeps what was confirmed."""
+
+    def __init__(self, *answers: Delivery | Exception) -> None:
+        self.answers = list(answers)
+        self.sent: list[str] = []
+
+    def send(self, batch: Sequence[Outbound]) -> Sequence[Delivery]:
+        answer = self.answers.pop(0) if self.answers else Delivery.SENT
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is not Delivery.FAILED:
+            self.sent += [event.event_id for event in batch]
+        return [answer] * len(batch)
+
+
+def test_what_was_owed_before_the_start_goes_out_first_and_in_sequence(store: Store) -> None:
+    owe(store, 2500)
+    broker = Broker()
+    relay = Relay(store, broker.send)
+    relay.start()
+    relay.owe(owe(store, 3, first=2500))
+    assert relay.drain(PATIENCE)
+    assert broker.sent == [f"id-{n}" for n in range(2503)]
+    assert left(store) == []
+    assert counters(store) == {"QUEUED": 0, "SENT": 2503}
+
+
+def test_what_was_not_confirmed_is_sent_again_from_the_oldest_on(store: Store) -> None:
+    broker = Broker(Delivery.FAILED, Unavailable("gone"), RuntimeError("bug"))
+    relay = Relay(store, broker.send)
+    relay.start()
+    relay.owe(owe(store, 5))
+    relay.owe(owe(store, 5, first=5))
+    assert relay.drain(PATIENCE)
+    assert broker.sent == [f"id-{n}" for n in range(10)]
+    assert counters(store)["SENT"] == 10
+
+
+def test_an_event_without_a_queue_is_counted_and_not_kept(store: Store) -> None:
+    relay = Relay(store, Broker(Delivery.UNROUTED).send)
+    relay.start()
+    relay.owe(owe(store, 1))
+    assert relay.drain(PATIENCE)
+    assert counters(store) == {"QUEUED": 0, "UNROUTED": 1}
+
+
+def test_nothing_is_lost_when_more_is_owed_than_fits_into_memory(store: Store) -> None:
+    first_batch, go_on = threading.Event(), threading.Event()
+    broker = Broker()
+
+    def slow(batch: Sequence[Outbound]) -> Sequence[Delivery]:
+        first_batch.set()
+        go_on.wait(PATIENCE)
+        return broker.send(batch)
+
+    relay = Relay(store, slow)
+    relay.start()
+    relay.owe(owe(store, 1))
+    first_batch.wait(PATIENCE)
+    for thousand in range(22):
+        relay.owe(owe(store, 1000, first=1 + thousand * 1000))
+    go_on.set()
+    assert relay.drain(PATIENCE * 2)
+    assert broker.sent == [f"id-{n}" for n in range(22_001)]
+    assert left(store) == []
