@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from bridge.core.channel import Channel, DataType, Destination, Example, Source
+from bridge.core.channel import DEFAULT_ATTRIBUTES, Channel, DataType, Destination, Example, Source
 from bridge.core.errors import ConfigError
 from bridge.core.events import EVENTS
 
@@ -102,25 +102,6 @@ def _from_environment() -> dict[str, Any]:
     return stated
 
 
-# What an event of an instance carries of the header beside what it always has (DESIGN 3.4).
-DEFAULT_ATTRIBUTES = (
-    "SOPClassUID",
-    "StudyDate",
-    "StudyTime",
-    "SeriesDescription",
-    "StudyDescription",
-    "Manufacturer",
-    "StationName",
-    "BodyPartExamined",
-    "PatientID",
-    "AccessionNumber",
-    "ImageType",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "PixelSpacing",
-    "SliceThickness",
-)
 DEFAULT_MESSAGE_TYPES = ("ORM^O01", "OMI^O23", "OMG^O19")
 
 

@@ -58,7 +58,7 @@ class _Index:
         self._removed: set[tuple[Pair, str]] = set()
 
     def load(self, keys: Iterable[Pair]) -> None:
-        missing = set(keys) - self._owners.keys()
+        missing = {key for key in keys if key not in self._owners}
         if missing:
             self._owners.update(self._db.owners(self._side, missing))
 
@@ -105,16 +105,21 @@ class Correlation:
     def prepare(self, updates: Collection[OrderUpdate], instances: Collection[Instance]) -> None:
         """Loads what these facts will need; what turns out to be needed beyond it is loaded when it is."""
         self._load_family({key for update in updates for key in family_keys(update)})
+        named = {key for update in updates for order in assemble([update]).values() for key in order_lookups(order)}
+        self._orders_by_key.load(named)
         self._load_instances({one.sop_instance_uid for one in instances})
-        self._load_studies({one.statement.study_instance_uid for one in instances})
-        keys = {key for one in instances for key in study_lookups([one.statement])}
-        keys |= {key for study in self._studies.values() for key in study_lookups(study.current_statements())}
+        self._load_studies(
+            {one.statement.study_instance_uid for one in instances} | self._studies_by_key.owners(linking(named))
+        )
+        said = [one.statement for one in instances]
+        said += [statement for study in self._studies.values() for statement in study.current_statements()]
+        keys = {key for statement in said for key in study_lookups([statement])}
         self._load_orders(self._orders_by_key.owners(linking(keys)))
         self._studies_by_key.load(keys)
 
     def _load_family(self, keys: set[Pair]) -> None:
         """Every update that is connected with these keys, through however many others."""
-        missing = keys - self._updates.keys()
+        missing = {key for key in keys if key not in self._updates}
         while missing:
             found = self._db.updates(missing)
             for key in missing:
@@ -125,21 +130,21 @@ class Correlation:
                     if key in missing:
                         self._updates[key][encode(update)] = update
                     reached.add(key)
-            missing = reached - self._updates.keys()
+            missing = {key for key in reached if key not in self._updates}
 
     def _load_orders(self, ids: Collection[str]) -> None:
-        missing = set(ids) - self._orders.keys()
+        missing = {order_id for order_id in ids if order_id not in self._orders}
         if missing:
             self._orders.update(dict.fromkeys(missing))
             self._orders.update(self._db.orders(missing))
 
     def _load_studies(self, uids: Collection[str]) -> None:
-        missing = set(uids) - self._studies.keys()
+        missing = {uid for uid in uids if uid not in self._studies}
         if missing:
             self._studies.update(self._db.studies(missing))
 
     def _load_instances(self, uids: Collection[str]) -> None:
-        missing = set(uids) - self._instances.keys()
+        missing = {uid for uid in uids if uid not in self._instances}
         if missing:
             self._instances.update(dict.fromkeys(missing))
             self._instances.update(self._db.instances(missing))

@@ -4,6 +4,36 @@ from enum import StrEnum
 
 from bridge.core.struct import Value
 
+# What an event of an instance carries of the header unless the channel says otherwise.
+DEFAULT_ATTRIBUTES = (
+    "ImageType",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyDate",
+    "SeriesDate",
+    "StudyTime",
+    "AccessionNumber",
+    "Modality",
+    "Manufacturer",
+    "StationName",
+    "StudyDescription",
+    "SeriesDescription",
+    "PatientID",
+    "IssuerOfPatientID",
+    "BodyPartExamined",
+    "SliceThickness",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "StudyID",
+    "SeriesNumber",
+    "InstanceNumber",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "RequestAttributesSequence",
+)
+
 
 class DataType(StrEnum):
     """Mirth's names of the data types that a channel can carry."""

@@ -6,6 +6,7 @@ An identifier is given as it stands or not at all: never shortened, never one of
 from collections.abc import Sequence
 from functools import lru_cache
 
+from bridge.core.channel import DEFAULT_ATTRIBUTES
 from bridge.core.errors import Invalid
 from bridge.core.instance_number import InstanceNumber, parse_instance_number
 from bridge.core.model import Identifier, Instance, Issuer, Patient, Request, Stated, Statement
@@ -20,36 +21,6 @@ from bridge.formats.dicom_values import (
     whole_date,
 )
 from bridge.formats.sop_classes import instance_number_type, sop_class_name
-
-# What the event's `dicom` part holds unless the channel says otherwise.
-DEFAULT_ATTRIBUTES = (
-    "ImageType",
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyDate",
-    "SeriesDate",
-    "StudyTime",
-    "AccessionNumber",
-    "Modality",
-    "Manufacturer",
-    "StationName",
-    "StudyDescription",
-    "SeriesDescription",
-    "PatientID",
-    "IssuerOfPatientID",
-    "BodyPartExamined",
-    "SliceThickness",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "StudyID",
-    "SeriesNumber",
-    "InstanceNumber",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "PixelSpacing",
-    "RequestAttributesSequence",
-)
 
 _MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 

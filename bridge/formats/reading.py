@@ -1,6 +1,5 @@
 """Which format a message is in, and what it says: the one door from bytes to facts (DESIGN 3.3)."""
 
-import codecs
 from email.message import Message
 
 from bridge.core.channel import Channel, DataType
@@ -66,6 +65,7 @@ def _content_type(stated: str | None) -> tuple[str, str | None]:
 def _is_charset(name: str) -> bool:
     """Engines put the name of a character set into content_encoding; it says nothing about the bytes' encoding."""
     try:
-        return bool(codecs.lookup(name)._is_text_encoding)
+        "".encode(name)
     except LookupError:
         return False
+    return True
