@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pika
@@ -156,18 +156,23 @@ def test_a_second_broker_in_the_same_folder_is_refused_and_the_first_runs_on(bro
 
 def test_after_ctrl_c_and_after_sigkill_of_the_owner_no_process_and_no_folder_stays() -> None:
     command = [sys.executable, "-m", "bridge.localbroker"]
-    owners = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    for owner, end, code in zip(owners, (signal.SIGINT, signal.SIGKILL), (0, -signal.SIGKILL), strict=True):
-        with owner:
+    with ExitStack() as owners:
+
+        def start() -> subprocess.Popen[str]:
+            owner = owners.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            owners.callback(owner.kill)
+            return owner
+
+        for owner, end, code in ((start(), signal.SIGINT, 0), (start(), signal.SIGKILL, -signal.SIGKILL)):
             assert owner.stdout is not None
             assert re.fullmatch(r"amqp://guest:guest@127\.0\.0\.1:\d+/%2F\n", owner.stdout.readline())
             (watcher,) = psutil.Process(owner.pid).children()
             below = [watcher, *watcher.children(recursive=True)]
             folder = Path(watcher.children()[0].cwd())
             owner.send_signal(end)
-        assert owner.returncode == code
-        assert not still_running(below)
-        assert not folder.exists()
+            assert owner.wait(timeout=10) == code
+            assert not still_running(below)
+            assert not folder.exists()
 
 
 def test_messages_in_a_quorum_queue_outlive_the_broker_and_a_crash_of_the_next_one_in_the_folder(

@@ -197,16 +197,16 @@ class Message:
         return segments[occurrence - 1].value(*place) if occurrence <= len(segments) else None
 
 
-def parse(body: bytes, charset: str = "ISO-8859-1") -> Message:
+def parse(body: bytes, charset: str = "ISO-8859-1", stated_charset: str | None = None) -> Message:
     """The field index of one message.
 
-    Line ends (CR, LF, CRLF, mixed), MLLP framing, byte order marks and empty lines are tolerated. `charset` is the
-    character set where MSH-18 is empty or wrong. A line that is no segment belongs to a value with a line break in it,
+    Line ends (CR, LF, CRLF, mixed), MLLP framing, byte order marks and empty lines are tolerated. `stated_charset`
+    is what the transport states, before MSH-18; `charset` holds where nothing is stated, or something wrong. A line that is no segment belongs to a value with a line break in it,
     which its sender did not escape: it is kept as the continuation of the segment before, with a warning.
 
     Raises Invalid: `hl7-empty`, `hl7-no-msh`, `hl7-bad-msh`, `hl7-batch`, `hl7-undecodable`.
     """
-    text, codec, warnings = hl7_charsets.decode(body, charset)
+    text, codec, warnings = hl7_charsets.decode(body, charset, stated_charset)
     if "\0" in text:  # databases do not store it
         warnings.append("NUL characters in the text: left out")
         text = text.replace("\0", "")

@@ -1,4 +1,4 @@
-"""HL7 v2 bytes to text: the character set that MSH-18 declares (HL7 table 0211), unless the bytes cannot be that.
+"""HL7 v2 bytes to text: in the character set that the transport or else MSH-18 (HL7 table 0211) states.
 
 A wrong declaration is read as what the bytes are, with a warning; a character is never replaced or dropped.
 """
@@ -43,10 +43,12 @@ def codec(name: str) -> str | None:
     return _CODECS.get(re.sub(r"[\s/_.()-]", "", name).lower())
 
 
-def decode(body: bytes, default: str) -> tuple[str, str, list[str]]:
+def decode(body: bytes, default: str, stated: str | None = None) -> tuple[str, str, list[str]]:
     """The text, the codec it was read with, and warnings.
 
-    `default` is the character set where MSH-18 is empty or wrong. Raises Invalid: `hl7-undecodable`.
+    `stated` is the character set that the transport gives, which holds before MSH-18: an engine that converts a message
+    does not change its header. `default` holds where nothing is stated, or something wrong.
+    Raises Invalid: `hl7-undecodable`.
     """
     fallback = codec(default)
     if fallback is None:
@@ -57,7 +59,9 @@ def decode(body: bytes, default: str) -> tuple[str, str, list[str]]:
     body = body.lstrip(_AHEAD).rstrip(_BEHIND)
     marked = body.startswith(codecs.BOM_UTF8)
     body = body.removeprefix(codecs.BOM_UTF8).lstrip(_AHEAD)
-    declared, known = _declared(body)
+    by_transport = codec(stated) if stated else None
+    place = "charset" if by_transport else "MSH-18"
+    declared, known = (by_transport, True) if by_transport else _declared(body)
     chosen = "utf-8" if marked else declared or fallback
     if body.isascii() and b"\x1b" not in body:
         return body.decode("ascii"), chosen, []
@@ -69,7 +73,7 @@ def decode(body: bytes, default: str) -> tuple[str, str, list[str]]:
             pass
         else:  # other text is practically never valid UTF-8 by chance
             warnings.append(
-                "MSH-18: the bytes are UTF-8, not what is declared; read as UTF-8"
+                f"{place}: the bytes are UTF-8, not what is declared; read as UTF-8"
                 if declared
                 else "MSH-18: empty, and the bytes are UTF-8, not the channel's character set; read as UTF-8"
             )
@@ -79,7 +83,7 @@ def decode(body: bytes, default: str) -> tuple[str, str, list[str]]:
     except Invalid:
         if chosen == fallback:
             raise
-    warnings.append("MSH-18: the bytes are not what is declared; the channel's character set is used")
+    warnings.append(f"{place}: the bytes are not what is declared; the channel's character set is used")
     return _decode(body, fallback), fallback, warnings
 
 

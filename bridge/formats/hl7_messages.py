@@ -30,17 +30,19 @@ def read_orders(
     *,
     channel: str,
     charset: str = "ISO-8859-1",
+    stated_charset: str | None = None,
     accepted: Container[str] = ORDER_MESSAGES,
     timezone: str = "UTC",
 ) -> OrderMessage | Filtered:
     """What an order message says.
 
-    `charset` holds where MSH-18 is empty or wrong; `accepted` are the channel's message types, such as `ORM^O01`;
+    `stated_charset` is what the transport states, before MSH-18; `charset` holds where nothing is stated, or something
+    wrong; `accepted` are the channel's message types, such as `ORM^O01`;
     `timezone` (IANA) is where the sender is, for times without an offset in a message whose MSH-7 has none either.
 
     Raises Invalid: `hl7-no-message-type`, `hl7-no-order`, `hl7-too-many-orders`, and what `hl7.parse` raises.
     """
-    message = hl7.parse(body, charset)
+    message = hl7.parse(body, charset, stated_charset)
     message_type = _message_type(message)
     if message_type not in accepted:
         return Filtered(f"message type {_printable(message_type)} is not accepted by this channel")

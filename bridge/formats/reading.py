@@ -47,7 +47,8 @@ def read(inbound: Inbound, channel: Channel) -> Fact:
     return read_orders(
         inbound.body,
         channel=channel.name,
-        charset=charset or channel.source.charset,
+        charset=channel.source.charset,
+        stated_charset=charset,
         accepted=channel.message_types,
         timezone=channel.source.timezone,
     )
