@@ -200,9 +200,10 @@ class Message:
 def parse(body: bytes, charset: str = "ISO-8859-1", stated_charset: str | None = None) -> Message:
     """The field index of one message.
 
-    Line ends (CR, LF, CRLF, mixed), MLLP framing, byte order marks and empty lines are tolerated. `stated_charset`
-    is what the transport states, before MSH-18; `charset` holds where nothing is stated, or something wrong. A line that is no segment belongs to a value with a line break in it,
-    which its sender did not escape: it is kept as the continuation of the segment before, with a warning.
+    Line ends (CR, LF, CRLF, mixed), MLLP framing, byte order marks and empty lines are tolerated. A line that is no
+    segment belongs to a value with a line break in it, which its sender did not escape: it is kept as the continuation
+    of the segment before, with a warning. `stated_charset` is what the transport states, before MSH-18; `charset` holds
+    where nothing is stated, or something wrong.
 
     Raises Invalid: `hl7-empty`, `hl7-no-msh`, `hl7-bad-msh`, `hl7-batch`, `hl7-undecodable`.
     """

@@ -66,16 +66,16 @@ class Results:
     steady_load: float = 0.0  # messages per second
 
 
-def measure(url: str, folder: Path, messages: int, rounds: int) -> dict[str, Results]:
+def measure(node: LocalBroker, folder: Path, messages: int, rounds: int) -> dict[str, Results]:
     """All rounds, then the steady loads; results by kind of messages."""
-    kinds = _kinds(url, folder, messages)
+    kinds = _kinds(node, folder, messages)
     results = {kind.name: Results(len(kind.messages[0].body)) for kind in kinds}
     for number in range(rounds):
         for kind in kinds:
             found = results[kind.name]
             programs = [(_limit, found.limit), (_bridge, found.bridge)]
             for program, figures in programs if number % 2 else programs[::-1]:
-                per_second, peak_memory = drain(url, *program(url, kind, folder / "run"))
+                per_second, peak_memory = drain(node, *program(node.url, kind, folder / "run"))
                 figures.per_second.append(per_second)
                 figures.peak_memory.append(peak_memory)
             found.ratio.append(found.bridge.per_second[-1] / found.limit.per_second[-1])
@@ -85,24 +85,24 @@ def measure(url: str, folder: Path, messages: int, rounds: int) -> dict[str, Res
         found.steady_load = median(found.bridge.per_second) * _STEADY_LOAD
         most = int(found.steady_load * _STEADY_SECONDS)
         for program, figures in ((_limit, found.limit), (_bridge, found.bridge)):
-            run, load = program(url, kind, folder / "run")
-            times = answer_times(url, run, Load(load.messages[:most], load.owed[:most]), found.steady_load)
+            run, load = program(node.url, kind, folder / "run")
+            times = answer_times(node, run, Load(load.messages[:most], load.owed[:most]), found.steady_load)
             counted = times[int(len(times) * _WARM_UP) :]
             figures.p50, figures.p99 = median(counted), quantiles(counted, n=100)[-1]
     return results
 
 
-def _kinds(url: str, folder: Path, messages: int) -> tuple[Kind, Kind]:
+def _kinds(node: LocalBroker, folder: Path, messages: int) -> tuple[Kind, Kind]:
     """Both kinds, each with the database that the bridge made of the other kind's messages."""
     channels = {channel.source.data_type: channel for channel in load_channels(_REPOSITORY / "channels")}
-    declare(url, topology_of(list(channels.values())), create=True)
+    declare(node.url, topology_of(list(channels.values())), create=True)
     order_bodies, object_bodies = pairs(messages)
     orders = _kind("orders", channels[DataType.HL7V2], "hl7.ORM.O01", "application/hl7-v2+er7", order_bodies, folder)
     objects = _kind("objects", channels[DataType.DICOM], "dicom.CT", "application/dicom", object_bodies, folder)
     for kind, other in ((orders, objects), (objects, orders)):
         kind.prepared.mkdir()
-        program = _bridge_in(url, kind.prepared, other.channel.source.queue)
-        swallow(url, program, other.messages)
+        program = _bridge_in(node.url, kind.prepared, other.channel.source.queue)
+        swallow(node, program, other.messages)
         _say(f"{len(other.messages)} {other.name} stored")
     return orders, objects
 
@@ -123,7 +123,7 @@ def _limit(url: str, kind: Kind, folder: Path) -> tuple[Program, Load]:
     script = str(Path(__file__).with_name("limit.py"))
     command = [sys.executable, script, url, source.queue, EXCHANGE, str(source.prefetch)]
     owed = [[("", message.key)] for message in kind.messages]
-    return Program(command, dict(os.environ), folder, source.queue, exit_code=-15), Load(kind.messages, owed)
+    return Program(command, dict(os.environ), folder, source.queue), Load(kind.messages, owed)
 
 
 def _bridge(url: str, kind: Kind, folder: Path) -> tuple[Program, Load]:
@@ -148,7 +148,7 @@ def _bridge_in(url: str, folder: Path, queue: str) -> Program:
         "BRIDGE_CHANNELS": str(_REPOSITORY / "channels"),
         "BRIDGE_SITE": "bench",
     }
-    return Program([sys.executable, "-m", "bridge", "run"], environment, folder, queue, exit_code=0)
+    return Program([sys.executable, "-m", "bridge", "run"], environment, folder, queue)
 
 
 def _say(progress: str) -> None:
@@ -174,12 +174,12 @@ def _report(results: dict[str, Results]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=2000, help="of each kind in each run (default %(default)s)")
+    parser.add_argument("--messages", type=int, default=1000, help="of each kind in each run (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each program (default %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     options = parser.parse_args()
     with LocalBroker() as broker, TemporaryDirectory() as folder:
-        results = measure(broker.url, Path(folder), options.messages, options.rounds)
+        results = measure(broker, Path(folder), options.messages, options.rounds)
     machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
     print(f"{options.messages} messages a run, {options.rounds} rounds: median (lowest to highest); {machine}")
     _report(results)

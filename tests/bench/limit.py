@@ -4,7 +4,9 @@
 connection each, many messages are under way at once, and each is acknowledged only once its publication is confirmed.
 """
 
+import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from pika import SelectConnection, URLParameters
@@ -22,29 +24,29 @@ class Relay:
         self._block = max(1, prefetch // 4)  # messages that are acknowledged together
         self._delivered = self._acknowledged = 0
         self._confirmed: set[int] = set()
+        self._ending = False
         self._loop = IOLoop()
 
     def run(self) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: self._loop.add_callback_threadsafe(self._end))
         self._connect(self._start_publishing)
         self._loop.start()
 
-    def _connect(self, opened: Any) -> None:
+    def _connect(self, opened: Callable[[Channel], None]) -> None:
         SelectConnection(
             self._parameters,
             on_open_callback=lambda connection: connection.channel(on_open_callback=opened),
-            on_open_error_callback=_lost,
-            on_close_callback=_lost,
+            on_open_error_callback=self._closed,
+            on_close_callback=self._closed,
             custom_ioloop=self._loop,
         )
 
     def _start_publishing(self, channel: Channel) -> None:
         self._publisher = channel
-        channel.add_on_close_callback(_lost)
         channel.confirm_delivery(self._on_confirm, callback=lambda _frame: self._connect(self._start_consuming))
 
     def _start_consuming(self, channel: Channel) -> None:
         self._consumer = channel
-        channel.add_on_close_callback(_lost)
         channel.basic_qos(prefetch_count=self._prefetch)
         channel.basic_consume(self._queue, self._on_delivery)
 
@@ -65,10 +67,17 @@ class Relay:
             self._confirmed.difference_update(range(self._acknowledged + 1, settled + 1))
             self._acknowledged = settled
             self._consumer.basic_ack(settled, multiple=True)
+            if self._ending:
+                self._end()
 
+    def _end(self) -> None:
+        """Closes once everything that was delivered is acknowledged."""
+        self._ending = True
+        if self._acknowledged == self._delivered:
+            self._consumer.connection.close()
 
-def _lost(_place: object, reason: object) -> None:
-    sys.exit(f"the relay lost the broker: {reason}")
+    def _closed(self, _connection: SelectConnection, reason: Exception) -> None:
+        sys.exit(0 if self._ending else f"the relay lost the broker: {reason}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ The program is a process of its own between a source's queue and the events' exc
 exactly what it owes, or does not acknowledge all that it got, raises `Wrong`: its speed would mean nothing.
 """
 
+import os
 import signal
 import subprocess
 import threading
@@ -18,10 +19,13 @@ from typing import Any
 from pika import BasicProperties, BlockingConnection, URLParameters
 
 from bridge.amqp import Confirmation, Publication, Publisher
+from bridge.localbroker import LocalBroker
 
 EXCHANGE = "bridge.events"
 _PATIENCE = 60.0  # seconds without progress until a run has failed
-_POLL = 0.005  # seconds between two looks at a queue
+_POLL = 0.002  # seconds between two looks at a queue, at least
+_PRECISION = 0.02  # of the time that a drain took: so seldom do we look, because looking takes time as well
+_CALM = 0.1  # of one core: what a broker may do that has nothing to do
 _END = "end"  # type of the message that follows the last event
 
 Key = tuple[str, str]  # an event's type and subject; for a message that was only relayed "" and its message_id
@@ -33,13 +37,12 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """What is measured, the queue that it reads, and the exit code with which SIGTERM ends it."""
+    """What is measured: a command that ends with 0 on SIGTERM, and the queue that it reads."""
 
     command: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
     queue: str
-    exit_code: int
 
 
 @dataclass(frozen=True)
@@ -50,51 +53,51 @@ class Load:
     owed: Sequence[Sequence[Key]]
 
 
-def drain(url: str, program: Program, load: Load) -> tuple[float, int]:
+def drain(node: LocalBroker, program: Program, load: Load) -> tuple[float, int]:
     """Messages per second, and the program's peak memory in bytes.
 
     The queue is filled first. Time runs from the program's subscription, so without its start-up, until everything owed
-    lies in a queue that nobody reads until then: the counting takes nothing from either program.
+    lies in a queue that nobody reads until then: the counting takes next to nothing from either program.
     """
-    with _Broker.of(url, program.queue) as broker:
-        fill(url, load.messages)
-        with _running(program, broker) as process:
+    with _watching(node, program.queue) as queues:
+        fill(node, load.messages)
+        with _running(program, queues) as process:
             began = time.monotonic()
-            broker.reach(process, broker.events, sum(map(len, load.owed)))
+            queues.reach(process, queues.events, sum(map(len, load.owed)), _PRECISION)
             seconds = time.monotonic() - began
             peak = _peak_memory(process.pid)
-        broker.check(load)
+        queues.check(load)
     return len(load.messages) / seconds, peak
 
 
-def answer_times(url: str, program: Program, load: Load, per_second: float) -> list[float]:
+def answer_times(node: LocalBroker, program: Program, load: Load, per_second: float) -> list[float]:
     """Seconds from each publication to its answer, in their sequence, at a steady load that waits for nothing."""
     published: dict[Key, float] = {}
-    answered: dict[Key, float] = {}
-    with _Broker.of(url, program.queue) as broker:
-        broker.consume(lambda key: answered.setdefault(key, time.monotonic()))
-        with _running(program, broker) as process:
+    arrived: dict[Key, float] = {}
+    with _watching(node, program.queue) as queues:
+        queues.consume(lambda key: arrived.setdefault(key, time.monotonic()))
+        with _running(program, queues) as process:
             began = time.monotonic()
-            for number, message in enumerate(load.messages):
-                broker.process_until(began + number / per_second)
-                published[load.owed[number][-1]] = time.monotonic()
-                broker.publish(message)
-            broker.reach(process, lambda: len(answered), sum(map(len, load.owed)))
-        broker.check(load)
-    return [answered[key] - at for key, at in published.items()]
+            for number, (message, owed) in enumerate(zip(load.messages, load.owed, strict=True)):
+                queues.process_until(began + number / per_second)
+                published[owed[-1]] = time.monotonic()
+                queues.publish(message)
+            queues.reach(process, lambda: len(arrived), sum(map(len, load.owed)))
+        queues.check(load)
+    return [arrived[key] - at for key, at in published.items()]
 
 
-def swallow(url: str, program: Program, messages: Sequence[Publication]) -> None:
+def swallow(node: LocalBroker, program: Program, messages: Sequence[Publication]) -> None:
     """Lets the program take in messages, unmeasured."""
-    with _Broker.of(url, program.queue) as broker:
-        fill(url, messages)
-        while broker.waiting():  # what is on its way to the program at its end goes back into the queue
-            with _running(program, broker) as process:
-                broker.reach(process, lambda: -broker.waiting(), 0)
+    with _watching(node, program.queue) as queues:
+        fill(node, messages)
+        while queues.waiting():  # what was on its way to the program when it ended is in the queue again
+            with _running(program, queues) as process:
+                queues.reach(process, lambda: -queues.waiting(), 0)
 
 
-def fill(url: str, messages: Sequence[Publication]) -> None:
-    """Publishes messages and waits for the confirms of all."""
+def fill(node: LocalBroker, messages: Sequence[Publication]) -> None:
+    """Publishes messages, waits for all confirms, and then until the broker has put them where it wants them."""
     confirmed: list[Confirmation] = []
     answered = threading.Event()
 
@@ -102,17 +105,22 @@ def fill(url: str, messages: Sequence[Publication]) -> None:
         confirmed.extend(confirmations)
         answered.set()
 
-    publisher = Publisher(url, prepare=lambda: None)
+    publisher = Publisher(node.url, prepare=lambda: None)
     publisher.start()
     publisher.submit(messages, done)
     answered.wait(_PATIENCE)
     publisher.stop()
     if confirmed.count(Confirmation.CONFIRMED) != len(messages):
         raise Wrong("the broker did not take all messages")
+    busy = 1.0
+    while busy > _CALM:
+        before, began = _cpu_seconds(node.pid), time.monotonic()
+        time.sleep(0.3)
+        busy = (_cpu_seconds(node.pid) - before) / (time.monotonic() - began)
 
 
-class _Broker:
-    """The source's queue and a queue of everything that is published, over a connection of our own."""
+class _Queues:
+    """The source's queue, and one of everything that is published, over a connection of our own."""
 
     def __init__(self, connection: BlockingConnection, source: str) -> None:
         self._connection, self._channel = connection, connection.channel()
@@ -121,14 +129,6 @@ class _Broker:
         self._channel.queue_bind(self._sink, EXCHANGE, "#")
         self._seen: Counter[Key] = Counter()
         self._consuming = self._ended = False
-
-    @classmethod
-    @contextmanager
-    def of(cls, url: str, source: str) -> Iterator["_Broker"]:
-        parameters = URLParameters(url)
-        parameters.heartbeat = 0  # nobody serves it while the queue is filled
-        with BlockingConnection(parameters) as connection:
-            yield cls(connection, source)
 
     def _declared(self, queue: str) -> Any:
         return self._channel.queue_declare(queue, passive=True).method
@@ -141,20 +141,24 @@ class _Broker:
         return int(self._declared(self._source).consumer_count)
 
     def events(self) -> int:
-        """What was published and lies in the queue of events."""
+        """What was published and not consumed here."""
         return int(self._declared(self._sink).message_count)
 
-    def reach(self, process: "subprocess.Popen[bytes]", figure: Callable[[], int], target: int) -> None:
-        """Waits until a figure is that high."""
-        before, changed = 0, time.monotonic()
+    def reach(
+        self, process: "subprocess.Popen[bytes]", figure: Callable[[], int], target: int, precision: float = 0.0
+    ) -> None:
+        """Waits until a figure is that high; notices it late by at most such a part of the time that it took."""
+        began = changed = time.monotonic()
+        before = figure()
         while (now := figure()) < target:
+            moment = time.monotonic()
             if process.poll() is not None:
                 raise Wrong(f"the program ended by itself, exit code {process.returncode}")
             if now != before:
-                before, changed = now, time.monotonic()
-            if time.monotonic() > changed + _PATIENCE:
+                before, changed = now, moment
+            if moment > changed + _PATIENCE:
                 raise Wrong(f"no progress for {_PATIENCE:.0f} s: {now} of {target}")
-            self._connection.process_data_events(_POLL)
+            self._connection.process_data_events(max(_POLL, precision * (moment - began)))
 
     def process_until(self, moment: float) -> None:
         while (left := moment - time.monotonic()) > 0:
@@ -180,8 +184,8 @@ class _Broker:
 
     def check(self, load: Load) -> None:
         """Compares with what is owed, once the program has ended."""
-        if self.waiting():
-            raise Wrong(f"{self.waiting()} messages were not acknowledged")
+        if waiting := self.waiting():
+            raise Wrong(f"{waiting} messages were not acknowledged")
         if not self._consuming:
             self.consume(lambda _key: None)
         self._channel.basic_publish("", self._sink, b"", BasicProperties(type=_END))
@@ -191,11 +195,19 @@ class _Broker:
         missing, unexpected = owed - self._seen, self._seen - owed
         if missing or unexpected:
             examples = [*missing, *unexpected][:3]
-            raise Wrong(f"{missing.total()} events are missing, {unexpected.total()} not owed, such as {examples}")
+            raise Wrong(f"{missing.total()} events are missing, {unexpected.total()} are not owed, such as {examples}")
 
 
 @contextmanager
-def _running(program: Program, broker: _Broker) -> Iterator["subprocess.Popen[bytes]"]:
+def _watching(node: LocalBroker, source: str) -> Iterator[_Queues]:
+    parameters = URLParameters(node.url)
+    parameters.heartbeat = 0  # nobody would answer while a queue is filled
+    with BlockingConnection(parameters) as connection:
+        yield _Queues(connection, source)
+
+
+@contextmanager
+def _running(program: Program, queues: _Queues) -> Iterator["subprocess.Popen[bytes]"]:
     """The program from its subscription on; ends it in order."""
     log = program.folder / "log"
     with (
@@ -205,20 +217,26 @@ def _running(program: Program, broker: _Broker) -> Iterator["subprocess.Popen[by
         ) as process,
     ):
         try:
-            broker.reach(process, broker.readers, 1)
+            queues.reach(process, queues.readers, 1)
             yield process
             process.send_signal(signal.SIGTERM)
-            if process.wait(_PATIENCE) != program.exit_code:
+            if process.wait(_PATIENCE):
                 raise Wrong(f"exit code {process.returncode} after SIGTERM")
         except BaseException as error:
             process.kill()
-            error.add_note("the end of its log:\n" + log.read_text(errors="replace")[-2000:])
+            error.add_note("the end of the program's log:\n" + log.read_text(errors="replace")[-2000:])
             raise
 
 
 def _peak_memory(pid: int) -> int:
-    """VmHWM, the most that was resident so far (proc_pid_status(5)), in bytes."""
+    """The most that was resident so far (VmHWM of proc_pid_status(5)), in bytes."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise Wrong("the kernel does not tell the peak memory")
+
+
+def _cpu_seconds(pid: int) -> float:
+    """What a process used of the cores so far (utime and stime of proc_pid_stat(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

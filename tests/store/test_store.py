@@ -71,9 +71,12 @@ def test_looking_does_not_create_a_database(file: Path) -> None:
 
 
 def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.write() as db:
-        db.save_messages([message(1)])
-        raise RuntimeError
+    def fail() -> None:
+        with store.write() as db:
+            db.save_messages([message(1)])
+            raise RuntimeError
+
+    pytest.raises(RuntimeError, fail)
     with store.read() as db:
         assert db.messages(["1"]) == {}
 
