@@ -29,6 +29,7 @@ from bridge.core.orders import Order, assemble, family_keys
 from bridge.core.ports import Outbound
 from bridge.core.rules import Pair, linking, order_lookups, study_lookups
 from bridge.core.struct import Value
+from bridge.store.key_index import KeyIndex
 from bridge.store.rows import HistoryEntry, StoredInstance, StoredMessage, StoredStudy
 from bridge.store.transaction import Transaction, encode
 
@@ -47,48 +48,14 @@ def cause_of(message: StoredMessage, at: str) -> Cause:
     return Cause(message.id, message.channel, message.message_id, message.correlation_id or message.message_id, at)
 
 
-class _Index:
-    """The stored keys of one side, as this transaction sees them."""
-
-    def __init__(self, db: Transaction, side: str) -> None:
-        self._db = db
-        self._side = side
-        self._owners: dict[Pair, set[str]] = {}
-        self._added: set[tuple[Pair, str]] = set()
-        self._removed: set[tuple[Pair, str]] = set()
-
-    def load(self, keys: Iterable[Pair]) -> None:
-        missing = {key for key in keys if key not in self._owners}
-        if missing:
-            self._owners.update(self._db.owners(self._side, missing))
-
-    def owners(self, keys: Collection[Pair]) -> set[str]:
-        self.load(keys)
-        return {owner for key in keys for owner in self._owners[key]}
-
-    def replace(self, owner: str, before: frozenset[Pair], after: frozenset[Pair]) -> None:
-        self.load(before ^ after)
-        for key in after - before:
-            self._owners[key].add(owner)
-            self._added.add((key, owner))
-            self._removed.discard((key, owner))
-        for key in before - after:
-            self._owners[key].discard(owner)
-            self._removed.add((key, owner))
-            self._added.discard((key, owner))
-
-    def save(self) -> None:
-        self._db.save_owners(self._side, self._added, self._removed)
-
-
 class Correlation:
     """The state of everything that one batch touches."""
 
     def __init__(self, db: Transaction, origin: Origin) -> None:
         self._db = db
         self._origin = origin
-        self._orders_by_key = _Index(db, "order")
-        self._studies_by_key = _Index(db, "study")
+        self._orders_by_key = KeyIndex(db, "order")
+        self._studies_by_key = KeyIndex(db, "study")
         self._updates: dict[Pair, dict[bytes, OrderUpdate]] = {}  # by family key, then by content
         self._new_updates: list[tuple[str, OrderUpdate, frozenset[Pair]]] = []
         self._orders: dict[str, Order | None] = {}

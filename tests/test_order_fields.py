@@ -74,7 +74,8 @@ def msh(message_type: str, version: str) -> str:
 
 
 def orc(timing: str) -> str:
-    return f"ORC|NW|P1^RIS^1.2.3^ISO|F1^RIS^1.2.3^ISO||SC||{timing}||20261123083000|||D12^Referrer^Rita^^^Dr^^^HOSP&1.2.9&ISO"
+    provider = "D12^Referrer^Rita^^^Dr^^^HOSP&1.2.9&ISO"
+    return f"ORC|NW|P1^RIS^1.2.3^ISO|F1^RIS^1.2.3^ISO||SC||{timing}||20261123083000|||{provider}"
 
 
 def obr(accession: str, procedure: str, step: str, modality: str) -> str:

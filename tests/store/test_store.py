@@ -76,7 +76,8 @@ def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
             db.save_messages([message(1)])
             raise RuntimeError
 
-    pytest.raises(RuntimeError, fail)
+    with pytest.raises(RuntimeError):
+        fail()
     with store.read() as db:
         assert db.messages(["1"]) == {}
 
