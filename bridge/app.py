@@ -111,7 +111,8 @@ class Bridge:
 
     def drain(self) -> bool:
         """Finishes what was delivered, publishes what is owed, and closes; says whether nothing was left."""
-        finished = self._source.drain(GRACE_SECONDS) and self._relay.drain(GRACE_SECONDS)
+        finished = self._source.drain(GRACE_SECONDS)
+        finished = self._relay.drain(GRACE_SECONDS) and finished
         self._consumer.stop()
         self._publisher.stop()
         return finished

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from bridge.core.channel import DEFAULT_ATTRIBUTES, Channel, DataType, Destination, Example, Source
+from bridge.core.channel import DEFAULT_ATTRIBUTES, Channel, DataType, Destination, Example, Source, covers
 from bridge.core.errors import ConfigError
 from bridge.core.events import EVENTS
 
@@ -146,7 +146,7 @@ class _TransformerFile(_Part):
 
 
 def _event_pattern(pattern: str) -> str:
-    if not any(_covers(pattern, name) for name in EVENTS):
+    if not any(covers(pattern, name) for name in EVENTS):
         raise ValueError(f"no event has this name; there are {', '.join(EVENTS)}")
     return pattern
 
@@ -179,15 +179,6 @@ class _ChannelFile(_Part):
 
 # 500 objects of 512 KB were 285 MB in memory (DESIGN 7).
 _PREFETCH = {DataType.HL7V2: 500, DataType.DICOM: 64}
-
-
-def covers(channel: Channel, event: str) -> bool:
-    """Whether a channel publishes an event of this name (`instance.pending`)."""
-    return any(_covers(pattern, event) for pattern in channel.destination.events)
-
-
-def _covers(pattern: str, event: str) -> bool:
-    return pattern == event or (pattern.endswith(".*") and event.startswith(pattern[:-1]))
 
 
 def starter_channels() -> Path:

@@ -3,10 +3,11 @@
 One `Correlation` lives as long as one transaction: it loads what a batch needs, works in memory, and writes in sets.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+from bridge.core.channel import Channel
 from bridge.core.decision import Decision, Verdict
 from bridge.core.events import (
     CloudEvent,
@@ -51,9 +52,10 @@ def cause_of(message: StoredMessage, at: str) -> Cause:
 class Correlation:
     """The state of everything that one batch touches."""
 
-    def __init__(self, db: Transaction, origin: Origin) -> None:
+    def __init__(self, db: Transaction, origin: Origin, channels: Mapping[str, Channel]) -> None:
         self._db = db
         self._origin = origin
+        self._channels = channels
         self._orders_by_key = KeyIndex(db, "order")
         self._studies_by_key = KeyIndex(db, "study")
         self._updates: dict[Pair, dict[bytes, OrderUpdate]] = {}  # by family key, then by content
@@ -215,7 +217,7 @@ class Correlation:
         study.revision += 1
         study.decision, study.orders_digest, study.decided_at = decision, digest, cause.at
         self._changed_studies.add(study.uid)
-        names = _study_events(before, decision)
+        names = [name for name in _study_events(before, decision) if self._publishes(study.channel, name)]
         self._remember(study, before, cause, names)
         for name in names:
             self._publish_study(name, study, before, cause)
@@ -273,6 +275,8 @@ class Correlation:
         name = f"instance.{'enriched' if decision.verdict is Verdict.MATCHED else decision.verdict}"
         decided, linked = correlation(decision, _previous(before)), self._linked(decision)
         for stored in instances:
+            if not self._publishes(stored.channel, name):
+                continue
             said = stored.instance.statement
             data = instance_data(
                 stored.instance,
@@ -291,6 +295,11 @@ class Correlation:
                 data=data,
             )
             self._owe(event, stored.channel, routing_keys(name, (said.modality,) if said.modality else ()), cause)
+
+    def _publishes(self, channel: str, event: str) -> bool:
+        """Whether a channel wants events of this name; one whose file is gone wants them all."""
+        known = self._channels.get(channel)
+        return known is None or known.publishes(event)
 
     def _owe(self, event: CloudEvent[Any], channel: str, keys: Sequence[str], cause: Cause) -> None:
         self._events.append(outbound(event, channel, keys, cause.correlation_id))

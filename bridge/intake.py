@@ -101,7 +101,7 @@ class Intake:
         with self._store.write() as db:
             rows = db.messages({_id(inbound) for inbound in batch})
             reused = self._reused_message_ids(db, batch)
-            correlation = Correlation(db, self._origin)
+            correlation = Correlation(db, self._origin, self._channels)
             correlation.prepare(
                 [update for fact in facts if isinstance(fact, OrderMessage) for update in fact.updates],
                 [fact for fact in facts if isinstance(fact, Instance)],
@@ -116,7 +116,7 @@ class Intake:
                     row = self._apply(correlation, row, fact)
                     if row.message_id in reused:
                         row = replace(row, warnings=(*row.warnings, "message-id-reused"))
-                    if isinstance(fact, Invalid):
+                    if isinstance(fact, Invalid) and self._channels[row.channel].publishes("message.rejected"):
                         rejections.append(self._rejected(row))
                 rows[row.id] = row
                 outcomes.append(_outcome(row))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge.app import checked_channels
-from bridge.config import Settings, channels_place, covers, load_channels, load_settings, starter_channels
+from bridge.config import Settings, channels_place, load_channels, load_settings, starter_channels
 from bridge.core.errors import ConfigError
 
 CHANNEL = """
@@ -95,8 +95,8 @@ def test_what_a_channel_file_leaves_out_has_a_default(tmp_path: Path) -> None:
     [channel] = load_channels(tmp_path)
     assert (channel.source.exchange, channel.source.prefetch) == ("bridge.in", 64)
     assert channel.destination.exchange == "bridge.events"
-    assert covers(channel, "instance.pending")
-    assert covers(channel, "message.rejected")
+    assert channel.publishes("instance.pending")
+    assert channel.publishes("message.rejected")
 
 
 def test_what_is_disabled_is_no_channel(tmp_path: Path) -> None:

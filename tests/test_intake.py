@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bridge.config import load_channels
+from bridge.core.channel import Channel
 from bridge.core.events import Origin
 from bridge.core.ports import Inbound, Outbound, Verb
 from bridge.intake import Intake
@@ -26,7 +28,7 @@ STUDY = f"{ROOT}.1"
 class Desk:
     """Intake on a database of its own, with every event that became owed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, channels: Sequence[Channel] = CHANNELS) -> None:
         self.store = Store(f"sqlite:///{folder / 'bridge.db'}")
         if self.store.is_empty():
             self.store.migrate()
@@ -34,7 +36,7 @@ class Desk:
         ticks = itertools.count()
         self.intake = Intake(
             self.store,
-            CHANNELS,
+            channels,
             Origin("test", "epoch"),
             lambda: f"2026-11-23T09:00:{next(ticks) % 60:02}.000000Z",
             self._owed,
@@ -194,6 +196,15 @@ def test_an_older_message_that_arrives_late_changes_nothing(desk: Desk) -> None:
     desk.receive(dicom(ct(1, study=STUDY, patient="PAT1")))
     desk.receive(hl7(orm(1, study=STUDY, time="20261123083000")))
     assert desk.links()[STUDY][0] == "conflict"
+
+
+def test_a_channel_publishes_only_the_events_that_it_names(tmp_path: Path) -> None:
+    quiet = [replace(c, destination=replace(c.destination, events=("study.*", "instance.enriched"))) for c in CHANNELS]
+    desk = Desk(tmp_path, quiet)
+    desk.receive(dicom(ct(1, study=STUDY, patient="PAT1")), dicom(b"garbage"))
+    assert desk.names() == []
+    desk.receive(hl7(orm(1, study=STUDY)))
+    assert desk.names() == ["study.matched", "instance.enriched"]
 
 
 def scene() -> list[Inbound]:

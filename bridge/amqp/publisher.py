@@ -76,10 +76,6 @@ class Publisher:
         self._connection.stop()
         self._lost()
 
-    def wait_until_usable(self, seconds: float) -> bool:
-        """Waits until there is a connection to publish over; says whether there is."""
-        return self._usable.wait(seconds)
-
     def submit(self, publications: Sequence[Publication], done: Done) -> None:
         """Publishes in this sequence; `done` is called once, on the connection's thread, with all confirmations.
 

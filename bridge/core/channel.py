@@ -82,3 +82,12 @@ class Channel(Value):
     destination: Destination
     folder: str
     examples: tuple[Example, ...] = ()
+
+    def publishes(self, event: str) -> bool:
+        """Whether events of this name (`instance.pending`) leave through the channel."""
+        return any(covers(pattern, event) for pattern in self.destination.events)
+
+
+def covers(pattern: str, event: str) -> bool:
+    """Whether a pattern of a channel file (`instance.*`, `study.matched`) means this event."""
+    return pattern == event or (pattern.endswith(".*") and event.startswith(pattern[:-1]))

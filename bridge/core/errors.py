@@ -3,7 +3,6 @@
 BridgeError
 ├── Invalid       this input can never be read: its code and reason go to the dead-letter queue
 ├── Unavailable   a broker or database does not answer: try later
-├── Refused       a destination said no
 └── ConfigError   settings, a channel file, a schema or an existing queue is not what it has to be
 """
 
@@ -27,10 +26,6 @@ class Invalid(BridgeError):
 
 class Unavailable(BridgeError):
     """Nothing is wrong with the input; what we depend on does not answer."""
-
-
-class Refused(BridgeError):
-    """A destination does not take what it was sent."""
 
 
 class ConfigError(BridgeError):

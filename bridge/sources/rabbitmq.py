@@ -27,6 +27,7 @@ class RabbitMQSource:
         self._publisher = publisher
         self._channels = channels
         self._receive = receive
+        self._draining = threading.Event()
         self._dead_letters = 0
         self._buried = threading.Semaphore(0)  # one for each dead letter that the broker has confirmed
         self._thread = threading.Thread(target=self._run, name="source", daemon=True)
@@ -36,18 +37,32 @@ class RabbitMQSource:
 
     def drain(self, seconds: float) -> bool:
         """Takes no more, finishes what was delivered, for at most so long; says whether all of it is finished."""
+        self._draining.set()
         self._consumer.cancel()
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         while batch := self._consumer.take(_MOST_MESSAGES, _MOST_BYTES):
-            self._handle(batch)
+            outcomes = self._outcomes([self._inbound(received) for received in batch])
+            if outcomes is None:
+                return
+            self._settle(batch, outcomes)
         for _ in range(self._dead_letters):
             self._buried.acquire()
 
-    def _handle(self, batch: Sequence[Received]) -> None:
-        outcomes = self._outcomes([self._inbound(received) for received in batch])
+    def _outcomes(self, batch: Sequence[Inbound]) -> Sequence[Outcome] | None:
+        """Tries for as long as our database is not there; the messages stay unacknowledged. None when told to end."""
+        delay = _FIRST_DELAY
+        while True:
+            outcomes = self._receive(batch)
+            if not any(outcome.verb is Verb.RETRY for outcome in outcomes):
+                return outcomes
+            if self._draining.wait(delay):
+                return None
+            delay = min(delay * 2, _LAST_DELAY)
+
+    def _settle(self, batch: Sequence[Received], outcomes: Sequence[Outcome]) -> None:
         accepted = []
         for received, outcome in zip(batch, outcomes, strict=True):
             if outcome.verb is Verb.REJECTED:
@@ -55,16 +70,6 @@ class RabbitMQSource:
             else:
                 accepted.append(received)
         self._consumer.settle(accepted)
-
-    def _outcomes(self, batch: Sequence[Inbound]) -> Sequence[Outcome]:
-        """Tries again for as long as our database is not there; the messages stay unacknowledged."""
-        delay = _FIRST_DELAY
-        while True:
-            outcomes = self._receive(batch)
-            if not any(outcome.verb is Verb.RETRY for outcome in outcomes):
-                return outcomes
-            threading.Event().wait(delay)
-            delay = min(delay * 2, _LAST_DELAY)
 
     def _inbound(self, received: Received) -> Inbound:
         said = received.properties

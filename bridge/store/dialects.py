@@ -15,7 +15,7 @@ from bridge.core.errors import ConfigError, Unavailable
 
 # Pages in the write-ahead log before it is copied back (16 MiB, against SQLite's 4): a burst is not interrupted.
 _WAL_PAGES = 4096
-_BUSY_SECONDS = 30
+_BUSY_SECONDS = 5  # then the batch is tried again
 
 
 def engine_for(database_url: str) -> Engine:

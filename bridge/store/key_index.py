@@ -1,4 +1,4 @@
-"""The stored keys of orders or of studies, as one transaction sees them: what it read, and what it has changed since."""
+"""The stored keys of orders or of studies as one transaction sees them: what it read, and what it changed since."""
 
 from collections.abc import Collection, Iterable
 

@@ -1,0 +1,239 @@
+"""Documentation is tested: what the code has stands in `docs/`, and what `docs/` names is in the code."""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, get_args
+
+import jsonschema
+import pytest
+import typer
+from pydantic import SecretStr
+
+from bridge import __version__, app, cli, config
+from bridge.config import Settings, load_channels
+from bridge.core.channel import DEFAULT_ATTRIBUTES
+from bridge.core.decision import Verdict
+from bridge.core.events import EVENTS
+from bridge.core.evidence import CONTRADICTIONS
+from bridge.core.instance_number import Flag, Status
+from bridge.core.rules import RULES
+from bridge.schema import event_schema
+
+ROOT = Path(__file__).parent.parent
+PAGES = {
+    str(file.relative_to(ROOT)): file.read_text()
+    for file in sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+}
+CODE = {file: file.read_text() for file in sorted((ROOT / "bridge").rglob("*.py"))}
+COMMANDS: dict[str, Any] = typer.main.get_command(cli.cli).commands  # type: ignore[attr-defined]  # it is a group
+
+IN_BACKTICKS = re.compile(r"`([^`\n]+)`")
+
+
+def rows(page: str) -> Iterator[list[str]]:
+    """The cells of each table row of a page."""
+    for line in PAGES[page].splitlines():
+        if line.startswith("| "):
+            yield [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+def row(page: str, name: str) -> list[str]:
+    """The row that is about `name`, which stands in backticks in its first cell."""
+    return next((cells for cells in rows(page) if name in IN_BACKTICKS.findall(cells[0])), [])
+
+
+def explained(page: str) -> set[str]:
+    """What a page's tables explain: all that stands in backticks in a first cell."""
+    return {name for cells in rows(page) for name in IN_BACKTICKS.findall(cells[0])}
+
+
+def in_code(pattern: str, **parts: list[str]) -> set[str]:
+    """What a pattern finds in the code; `{name}` in it, from an f-string, stands for each of `parts[name]`."""
+    found = {text for code in CODE.values() for text in re.findall(pattern, code)}
+    for name, values in parts.items():
+        found = {text.replace(f"{{{name}}}", value) for text in found for value in values}
+    return found
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_explained_with_its_options(name: str) -> None:
+    [cells] = [
+        cells for cells in rows("docs/operations.md") if re.fullmatch(rf"`bridge {name}( [A-Z\[…\]]+)*`", cells[0])
+    ]
+    options = {option for parameter in COMMANDS[name].params for option in parameter.opts if option.startswith("--")}
+    for option in options - {"--help"}:
+        assert option in cells[1]
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_explained_with_its_default(name: str) -> None:
+    variable, field = f"BRIDGE_{name.upper()}", Settings.model_fields[name]
+    cells = row("docs/operations.md", variable)
+    assert cells[1] == f"`{name}`"
+    match field.default:
+        case None:
+            assert cells[2]
+        case SecretStr():
+            assert cells[2] == f"`{field.default.get_secret_value()}`"
+            assert f"`{variable}_FILE`" in PAGES["docs/operations.md"]
+        case timedelta():
+            text = IN_BACKTICKS.findall(cells[2])[0]
+            assert Settings.model_validate({name: text}) == Settings()
+        case default:
+            assert cells[2] == f"`{default}`"
+
+
+def channel_keys(schema: dict[str, Any], shape: dict[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key of a channel file with its default; None where there is none."""
+    for name, stated in shape["properties"].items():
+        reference = stated.get("$ref") or stated.get("items", {}).get("$ref") or ""
+        inner = schema["$defs"].get(reference.rpartition("/")[2], {})
+        if "properties" in inner:
+            yield from channel_keys(schema, inner, f"{place}{name}.")
+        else:
+            yield f"{place}{name}", stated.get("default")
+
+
+_CHANNEL_FILE = config._ChannelFile.model_json_schema()
+
+
+@pytest.mark.parametrize(("key", "default"), list(channel_keys(_CHANNEL_FILE, _CHANNEL_FILE)))
+def test_every_channel_key_is_explained_with_its_default(key: str, default: object) -> None:
+    cells = row("docs/channels.md", key)
+    assert cells, key
+    match default:
+        case None | "":
+            assert cells[1]
+        case bool():
+            assert cells[1] == f"`{str(default).lower()}`"
+        case list() if len(default) > 5:
+            assert cells[1] == "see below"
+        case list():
+            assert IN_BACKTICKS.findall(cells[1]) == default
+        case _:
+            assert cells[1] == f"`{default}`"
+
+
+def test_the_default_attributes_are_listed() -> None:
+    [listed] = re.findall(r"`destinations.attributes` is by default (.*?)\. ", PAGES["docs/channels.md"], re.DOTALL)
+    assert tuple(IN_BACKTICKS.findall(listed)) == DEFAULT_ATTRIBUTES
+
+
+def test_every_event_is_explained_and_no_other() -> None:
+    section = PAGES["docs/events.md"].partition("## Which event when")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `([a-z.]+)` \|", section, re.MULTILINE)) == set(EVENTS)
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_field_of_an_event_is_named(event: str) -> None:
+    schema = event_schema(event)
+    fields = {name for shape in schema["$defs"].values() for name in shape.get("properties", {})}
+    assert fields
+    for name in fields:
+        assert re.search(rf"\b{name}\b", PAGES["docs/events.md"]), name
+
+
+def test_every_example_of_an_event_is_valid_by_its_schema() -> None:
+    examples = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", PAGES["docs/events.md"], re.DOTALL)]
+    assert len({example["type"].split(".")[3] for example in examples}) == 3
+    for example in examples:
+        name = example["type"].removeprefix("io.github.hl7dicombridge.").removesuffix(".v1")
+        jsonschema.Draft202012Validator(event_schema(name)).validate(example)
+
+
+def test_every_error_code_is_explained_and_no_other() -> None:
+    uids = in_code(r'_required_uid\(header, \w+, "([a-z-]+)"\)')
+    codes = in_code(r'Invalid\(\s*f?"([a-z0-9{}-]+)"', name=sorted(uids))
+    assert len(codes) > 15
+    section = PAGES["docs/operations.md"].partition("### Codes")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", section, re.MULTILINE)) == codes
+
+
+def test_every_reason_contradiction_and_warning_is_explained() -> None:
+    findings = in_code(r'Finding\(\s*f?"([a-z{}-]+)"', rule=[rule.name for rule in RULES])
+    reasons = in_code(r'reason="([a-z-]+)"') | in_code(r'Decision\(Verdict\.\w+, "([a-z-]+)"')
+    assert set(CONTRADICTIONS) < findings
+    assert len(reasons) >= 5
+    assert findings | reasons | set(Verdict) <= explained("docs/correlation.md")
+    for hint in in_code(r'"(format-only)"') | {rule.name for rule in RULES}:
+        assert f"`{hint}`" in PAGES["docs/correlation.md"]
+
+
+def test_every_status_and_flag_of_instance_number_is_explained() -> None:
+    assert set(get_args(Flag)) <= explained("docs/events.md")
+    for status in get_args(Status):
+        assert f"`{status}`" in PAGES["docs/events.md"]
+
+
+def test_every_exit_code_is_explained_and_no_other() -> None:
+    section = PAGES["docs/operations.md"].partition("### Exit codes")[2].partition("\n## ")[0]
+    codes = {value for module in (cli, app) for name, value in vars(module).items() if name.startswith("EXIT_")}
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)} == codes | {0}
+
+
+def test_what_the_readme_calls_missing_is_missing() -> None:
+    limits = PAGES["README.md"].partition("## Limits of this version")[2]
+    missing = {word for name in IN_BACKTICKS.findall(limits) for word in name.removeprefix("bridge ").split()}
+    assert {"study.ready", "studies", "replay"} <= missing
+    assert missing & {*EVENTS, *COMMANDS} == {"explain"}  # which is named as what exists
+
+
+def slugs(page: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_relative_link_leads_to_a_file_and_a_heading(page: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in slugs(file.read_text()), target
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_is_named_exists(page: str) -> None:
+    for name in IN_BACKTICKS.findall(PAGES[page]):
+        if re.fullmatch(r"(bridge|channels|docs|tests)/[\w./-]*", name):
+            assert (ROOT / name).exists(), name
+
+
+def test_every_function_of_the_walks_is_in_the_file_that_is_named() -> None:
+    steps = [cells for cells in rows("docs/architecture.md") if len(cells) == 3 and cells[0].endswith(".py`")]
+    walks = [(file.strip("`"), name.strip("`")) for file, name, _ in steps if name.startswith("`")]
+    assert len(walks) > 20
+    for file, name in walks:
+        for part in name.split("."):
+            assert re.search(rf"^\s*(def|class) {part}\b", (ROOT / file).read_text(), re.MULTILINE), (file, name)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_python_example_compiles(page: str) -> None:
+    for source in re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL):
+        compile(source, page, "exec")
+
+
+def test_the_channel_file_with_every_part_can_be_loaded(tmp_path: Path) -> None:
+    [text] = re.findall(r"```toml\n(.*?)```", PAGES["docs/channels.md"], re.DOTALL)
+    (tmp_path / "north.toml").write_text(text)
+    [channel] = load_channels(tmp_path)
+    assert channel.source.timezone == "Europe/Berlin"
+
+
+def test_the_settings_file_can_be_loaded() -> None:
+    [text] = re.findall(r"```toml\n(.*?)```", PAGES["docs/operations.md"], re.DOTALL)
+    assert Settings.model_validate(tomllib.loads(text)).site == "main-hospital"
+
+
+def test_the_changelog_has_this_version_and_the_package_too() -> None:
+    assert f"\n## {__version__} - " in PAGES["CHANGELOG.md"]
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
