@@ -176,7 +176,7 @@ def explain_key(
 @cli.command()
 def send(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="HL7 or DICOM files.")],
+    files: Annotated[list[Path], typer.Argument(help="HL7 or DICOM files.", exists=True, dir_okay=False)],
     data_type: Annotated[DataType | None, typer.Option("--as", help="What they are, where it cannot be seen.")] = None,
 ) -> None:
     """Publishes files as a channel would."""

@@ -158,7 +158,9 @@ def _study(one: Explanation, redact: bool) -> list[RenderableType]:
     assert study is not None  # noqa: S101 (the caller saw it)
     numbers = ", ".join(_shown(number.value, redact) for number in study.accession_numbers) or "none"
     meaning, change = _MEANINGS.get(decided.reason or "", ("", ""))
-    title = Text.assemble((f" {decided.verdict.upper()} ", _STYLES.get(decided.verdict, "bold red")), f"  {_why(one)}")
+    title = Text.assemble(
+        (f" {decided.verdict.upper()} ", _STYLES.get(decided.verdict, "bold red")), f"  {_why(one, redact)}"
+    )
     facts = _grid()
     facts.add_row("Study", study.study_instance_uid)
     facts.add_row(
@@ -183,10 +185,10 @@ def _study(one: Explanation, redact: bool) -> list[RenderableType]:
     return parts
 
 
-def _why(one: Explanation) -> str:
+def _why(one: Explanation, redact: bool) -> str:
     decided = _verdict(one)
     if decided.verdict is Verdict.MATCHED:
-        return f"linked by {decided.rule} to {', '.join(_name(order, False) for order in one.orders)}"
+        return f"linked by {decided.rule} to {', '.join(_name(order, redact) for order in one.orders)}"
     return f"not linked: {decided.reason}"
 
 

@@ -135,6 +135,8 @@ class Intake:
                 return replace(row, status="FILTERED", code=None, reason=fact.reason)
             case OrderMessage():
                 correlation.apply_updates(cause, fact.updates)
+                for warning in fact.warnings:
+                    log.info("read with a warning: %s", warning, extra={"id": row.id, "channel": row.channel})
                 return replace(row, status="TRANSFORMED", code=None, reason=None, warnings=fact.warnings)
             case Instance():
                 correlation.apply_instance(cause, fact)

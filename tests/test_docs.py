@@ -18,8 +18,9 @@ from bridge.config import Settings, load_channels
 from bridge.core.channel import DEFAULT_ATTRIBUTES
 from bridge.core.decision import Verdict
 from bridge.core.events import EVENTS
-from bridge.core.evidence import CONTRADICTIONS
+from bridge.core.evidence import CONTRADICTIONS, DERIVED_MODALITIES
 from bridge.core.instance_number import Flag, Status
+from bridge.core.patients import PERSON_TYPES, PLACEHOLDERS
 from bridge.core.rules import RULES
 from bridge.schema import event_schema
 
@@ -161,6 +162,11 @@ def test_every_reason_contradiction_and_warning_is_explained() -> None:
     assert findings | reasons | set(Verdict) <= explained("docs/correlation.md")
     for hint in in_code(r'"(format-only)"') | {rule.name for rule in RULES}:
         assert f"`{hint}`" in PAGES["docs/correlation.md"]
+
+
+def test_what_is_no_key_and_no_patient_identifier_is_listed() -> None:
+    words = set(re.findall(r"[A-Z/]+", PAGES["docs/correlation.md"]))
+    assert {*PLACEHOLDERS, *DERIVED_MODALITIES, *filter(None, PERSON_TYPES)} <= words
 
 
 def test_every_status_and_flag_of_instance_number_is_explained() -> None:

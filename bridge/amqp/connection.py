@@ -80,6 +80,7 @@ class Connection:
     def _run(self) -> None:
         delay = _FIRST_DELAY
         while not self._stopping.is_set():
+            self._was_open = False
             try:
                 self._prepare()
                 self._connect()
@@ -89,7 +90,6 @@ class Connection:
             self._stopping.wait(delay)
 
     def _connect(self) -> None:
-        self._was_open = False
         self._current = SelectConnection(
             self._parameters,
             on_open_callback=self._on_open,

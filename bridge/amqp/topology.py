@@ -13,12 +13,11 @@ from bridge.core.errors import ConfigError
 
 DEAD = "bridge.dead"  # exchange and queue of what cannot be read
 
-_QUORUM = {"x-queue-type": "quorum"}
-# The broker's own limit is a last resort: it counts every lost connection, so a small one would dead-letter good
-# messages (DESIGN 7). We count attempts ourselves.
+# The broker's own limit is a last resort: it counts every lost connection and every look, so that a small one, as
+# RabbitMQ 4 has by default, would take good messages out of a queue (DESIGN 7). We count attempts ourselves.
+_QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
 _SOURCE_QUEUE = {
     **_QUORUM,
-    "x-delivery-limit": 1_000_000,
     "x-dead-letter-exchange": DEAD,
     "x-dead-letter-strategy": "at-least-once",
     "x-overflow": "reject-publish",
