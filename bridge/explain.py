@@ -128,7 +128,7 @@ _ORDER_DATA = {*_PATIENT_DATA, "clinicalInformation", "reason"}
 
 def _redacted(value: Any) -> Any:
     """The same without what patients, or their orders, could be recognised by."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_redacted(one) for one in value]
     if not isinstance(value, dict):
         return value

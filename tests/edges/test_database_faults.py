@@ -1,4 +1,4 @@
-"""The database does not answer for a while: nothing is acknowledged, nothing is lost, nobody has to restart anything."""
+"""The database does not answer for a while: nothing is acknowledged, nothing is lost, nothing has to be restarted."""
 
 import sqlite3
 
