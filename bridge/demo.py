@@ -22,6 +22,7 @@ from bridge.app import topology_of
 from bridge.config import load_channels, starter_channels
 from bridge.core.channel import DataType
 from bridge.core.errors import BridgeError, ConfigError, Unavailable
+from bridge.core.rules import RULES
 from bridge.examples import example_file
 from bridge.formats.dicom import read_instance
 from bridge.localbroker import LocalBroker
@@ -30,7 +31,8 @@ from bridge.store.store import Store
 
 FOLDER = Path("demo")
 _PATIENCE = 20.0  # seconds until an event that is owed counts as missing
-_COLUMNS = "{:<22} {:<7} {:>18}  {:<9} {:<42} {}"
+_COLUMNS = "{:<22} {:<7} {:>16}  {:<9} {:<44} {}"
+_KEYS = {rule.name for rule in RULES}
 _SHARED_NUMBER = "2008050417172310"
 
 
@@ -188,7 +190,7 @@ class _Shown:
         self._url = url
         self._folder = str(starter_channels())
         self._names: dict[str, str] = {}  # of objects by SOP and Study Instance UID, of messages by AMQP message_id
-        self._events: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         listening = threading.Event()
 
         def listen() -> None:
@@ -220,22 +222,17 @@ class _Shown:
 
     def rest(self) -> None:
         """Shows what came without being expected; a mistake."""
-        with suppress(queue.Empty):
-            while True:
-                if happened := self._show(json.loads(self._take(0))):
-                    self.mistakes.append(f"unexpected event {' '.join(happened)}")
+        while not self._events.empty():
+            if happened := self._show(self._next()):
+                self.mistakes.append(f"unexpected event {' '.join(happened)}")
 
     def _next(self) -> dict[str, Any]:
-        event: dict[str, Any] = json.loads(self._take(_PATIENCE))
-        return event
-
-    def _take(self, seconds: float) -> bytes:
-        body = self._events.get(timeout=seconds) if seconds else self._events.get_nowait()
-        assert body is not None  # noqa: S101 (only bodies are put)
+        body = self._events.get(timeout=_PATIENCE)
         self.received += 1
         with self.file.open("ab") as kept:
             kept.write(body + b"\n")
-        return body
+        event: dict[str, Any] = json.loads(body)
+        return event
 
     def _publish(self, file: str) -> None:
         name = file.rpartition("/")[2].removeprefix("pydicom:")
@@ -277,11 +274,13 @@ class _Shown:
 
 
 def _because(decided: dict[str, Any]) -> str:
-    """The key that decided with the path it was ordered at, or the reason that there is no link."""
-    for piece in decided["evidence"]:
-        if decided["rule"] == piece["key"] and piece["outcome"] == "agrees":
-            return f"{piece['key']} = {piece['ordered']['path']}"
-    return str(decided["reason"])
+    """The key that order and object share, with the path of the order; and what speaks against the link."""
+    shared = [
+        f"{piece['key']} = {piece['ordered']['path']}"
+        for piece in decided["evidence"]
+        if piece["outcome"] == "agrees" and piece["key"] in _KEYS and decided["rule"] in (None, piece["key"])
+    ]
+    return ", but ".join([*shared[:1], *([decided["reason"]] if decided["reason"] else [])])
 
 
 def _reckoning(url: str, shown: _Shown) -> list[str]:

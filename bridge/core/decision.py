@@ -6,6 +6,8 @@ from bridge.core.struct import Value
 
 
 class Verdict(StrEnum):
+    """Linked to orders; no order known; a person must choose or confirm; what is known contradicts a link."""
+
     MATCHED = "matched"
     PENDING = "pending"
     AMBIGUOUS = "ambiguous"

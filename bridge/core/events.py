@@ -3,7 +3,9 @@
 These shapes are the contract with consumers: `v1` only ever gains fields. Absent is null, never an empty string.
 """
 
+import re
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 
 from bridge.core.decision import Candidate, Decision, Evidence, Finding, Verdict
@@ -26,11 +28,10 @@ from bridge.core.reconciliation import Difference, reconcile
 from bridge.core.struct import Value
 
 CONTENT_TYPE = "application/cloudevents+json"
-_TYPE_PREFIX = "io.github.hl7dicombridge."
 
 
 class PublishedNumber(Value):
-    """An identifier with its issuer."""
+    """An identifier with its issuer (HL7 EI)."""
 
     value: str
     issuer: Issuer | None
@@ -45,7 +46,10 @@ class PublishedPatientIdentifier(Value):
 
 
 class PublishedPatient(Value):
-    """A patient as the order or the object states it."""
+    """A patient as the order or the object states it.
+
+    `birthDate` is `YYYY-MM-DD`, or as much of it as is known; `sex` is F, M or O (PS3.3 C.7.1.1).
+    """
 
     identifiers: tuple[PublishedPatientIdentifier, ...]
     name: PersonName | None
@@ -54,7 +58,11 @@ class PublishedPatient(Value):
 
 
 class PublishedOrder(Value):
-    """One requested procedure."""
+    """One requested procedure as it stands when the event is made.
+
+    `id` is the same for the same identifiers. `status` is scheduled, in-progress, completed, on-hold, discontinued or
+    cancelled; `priority` STAT, HIGH, ROUTINE or MEDIUM; `source` the message that stated the order last.
+    """
 
     id: str
     placer_order_number: PublishedNumber | None
@@ -104,6 +112,8 @@ class PublishedInstance(Value):
 
 
 class SeriesSummary(Value):
+    """One series of the study."""
+
     series_instance_uid: str | None
     modality: str | None
     number_of_instances: int
@@ -129,7 +139,11 @@ class Previous(Value):
 
 
 class Correlation(Value):
-    """The verdict about the study, and why."""
+    """The verdict about the study, and why.
+
+    `reason` is set unless the study is matched, `rule` (the strongest key that links) where it is. A contradiction
+    forbids a link, a warning never does; `candidates` are all orders that share a key. `previous` is null at first.
+    """
 
     verdict: Verdict
     reason: str | None
@@ -142,14 +156,17 @@ class Correlation(Value):
 
 
 class Lineage(Value):
-    """Ids of messages: the object's own, and the one that led to this event."""
+    """Ids of messages: the object's own (null in events of a study), and the one that led to this event."""
 
     message: str | None
     caused_by: str
 
 
 class InstanceData(Value):
-    """`data` of `instance.*`."""
+    """`data` of `instance.*`.
+
+    `revision` counts within the study: a higher one is newer. `orders` are the linked ones. `reconciliation` proposes.
+    """
 
     revision: int
     channel: str
@@ -161,7 +178,7 @@ class InstanceData(Value):
 
 
 class StudyData(Value):
-    """`data` of `study.*`."""
+    """`data` of `study.*`. `revision` counts within the study: a higher one is newer. `orders` are the linked ones."""
 
     revision: int
     channel: str
@@ -181,7 +198,7 @@ class RejectedMessage(Value):
 
 
 class RejectedData(Value):
-    """`data` of `message.rejected`."""
+    """`data` of `message.rejected`. `code` is stable; `reason` is for people and holds no patient data."""
 
     revision: int
     channel: str
@@ -194,7 +211,11 @@ Data = TypeVar("Data", InstanceData, StudyData, RejectedData)
 
 
 class CloudEvent(Value, Generic[Data]):
-    """A CloudEvents 1.0 event with the extensions `partitionkey` and `sequence`."""
+    """A CloudEvents 1.0 event in structured mode, with the extensions `partitionkey` and `sequence`.
+
+    `id` is the same for the same fact however often it is published. `subject` is the SOP or Study Instance UID, or the
+    message's id; `partitionkey` the Study Instance UID; `sequence` the revision.
+    """
 
     specversion: str
     id: str
@@ -210,14 +231,8 @@ class CloudEvent(Value, Generic[Data]):
 
 
 EVENTS: dict[str, type[InstanceData] | type[StudyData] | type[RejectedData]] = {
-    "instance.enriched": InstanceData,
-    "instance.pending": InstanceData,
-    "instance.ambiguous": InstanceData,
-    "instance.conflict": InstanceData,
-    "study.matched": StudyData,
-    "study.ambiguous": StudyData,
-    "study.conflict": StudyData,
-    "study.unlinked": StudyData,
+    **dict.fromkeys(("instance.enriched", "instance.pending", "instance.ambiguous", "instance.conflict"), InstanceData),
+    **dict.fromkeys(("study.matched", "study.ambiguous", "study.conflict", "study.unlinked"), StudyData),
     "message.rejected": RejectedData,
 }
 
@@ -230,7 +245,12 @@ class Origin(Value):
 
     @property
     def source(self) -> str:
-        return f"urn:hl7-dicom-bridge:{self.site}"
+        return f"urn:hl7-dicom-bridge:{quote(self.site)}"
+
+
+def event_type(name: str) -> str:
+    """The CloudEvents type of an event."""
+    return f"io.github.hl7dicombridge.{name}.v1"
 
 
 def schema_id(name: str) -> str:
@@ -239,14 +259,16 @@ def schema_id(name: str) -> str:
 
 
 def cloud_event(origin: Origin, name: str, *, subject: str, partition: str, time: str, data: Data) -> CloudEvent[Data]:
-    """The event `name` (`instance.enriched`). The same fact has the same id however often it is made."""
-    event_type = f"{_TYPE_PREFIX}{name}.v1"
-    identity = "\x1f".join((origin.site, origin.epoch, event_type, subject, str(data.revision)))
+    """The event `name` (`instance.enriched`). The same fact has the same id however often it is made.
+
+    `partition` is part of the id because revisions count within a study, and an object can move to another one.
+    """
+    identity = "\x1f".join((origin.site, origin.epoch, event_type(name), partition, subject, str(data.revision)))
     return CloudEvent(
         specversion="1.0",
         id=str(uuid5(NAMESPACE_URL, identity)),
         source=origin.source,
-        type=event_type,
+        type=event_type(name),
         subject=subject,
         time=time,
         datacontenttype="application/json",
@@ -257,9 +279,13 @@ def cloud_event(origin: Origin, name: str, *, subject: str, partition: str, time
     )
 
 
+_MODALITY = re.compile(r"[A-Za-z0-9_ -]{1,16}")  # CS (PS3.5 6.2), and what is no danger to a routing key
+
+
 def routing_keys(name: str, modalities: tuple[str, ...]) -> tuple[str, ...]:
     """`<entity>.<fact>.<modality>`, one for each modality, the first of which leads; `none` where there is none."""
-    return tuple(f"{name}.{modality}" for modality in modalities or ("none",))
+    words = [modality if _MODALITY.fullmatch(modality) else "none" for modality in modalities]
+    return tuple(dict.fromkeys(f"{name}.{word}" for word in words or ["none"]))
 
 
 # An event leads with what was acquired; what was made from it stands last (DESIGN 3.4).
@@ -272,16 +298,8 @@ def ordered_modalities(modalities: set[str]) -> tuple[str, ...]:
 
 
 def correlation(decision: Decision, previous: Previous | None) -> Correlation:
-    return Correlation(
-        verdict=decision.verdict,
-        reason=decision.reason,
-        rule=decision.rule,
-        evidence=decision.evidence,
-        warnings=decision.warnings,
-        contradictions=decision.contradictions,
-        candidates=decision.candidates,
-        previous=previous,
-    )
+    said = {name: getattr(decision, name) for name in Correlation.__struct_fields__ if name != "previous"}
+    return Correlation(**said, previous=previous)
 
 
 def published_number(number: Identifier | None) -> PublishedNumber | None:

@@ -56,13 +56,12 @@ class SharedKey(Value):
 
 
 def shared_keys(order: Order, study: Study) -> tuple[SharedKey, ...]:
-    """The keys that an order shares with a study, strongest first; a patient's identifier of either side is none."""
-    patient_values = {number.value for who in (order.identity, *study.patients) for number in who.identifiers}
+    """The keys that an order shares with a study, strongest first."""
     return tuple(
         SharedKey(ours.rule, ours.number, theirs.number)
         for ours in order_keys(order)
         for theirs in study.keys
-        if ours.rule == theirs.rule and _same(ours, theirs) and ours.number.value not in patient_values
+        if ours.rule == theirs.rule and _same(ours, theirs)
     )
 
 

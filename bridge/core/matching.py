@@ -80,7 +80,7 @@ class _Case:
             return self._describe(Verdict.CONFLICT, about_study, reason=clash.code, against=[clash])
         if not self.candidates:
             return self._describe(Verdict.PENDING, about_study, reason="no-order")
-        by_uid, by_accession = self._named_by(STUDY_INSTANCE_UID), self._named_by(ACCESSION_NUMBER)
+        by_uid, by_accession = self._sharing(STUDY_INSTANCE_UID), self._sharing(ACCESSION_NUMBER)
         if by_uid and by_accession and not by_uid & by_accession:
             found = [
                 Finding("keys-disagree", o.id, ordered(key.ordered), received(key.received))
@@ -107,7 +107,7 @@ class _Case:
                 return Finding("objects-of-different-patients", received=differing, hint=hint)
         return None
 
-    def _named_by(self, rule: str) -> set[str]:
+    def _sharing(self, rule: str) -> set[str]:
         return {order.id for order in self.candidates if self._shares(order, rule)}
 
     def _shares(self, order: Order, rule: str, value: str | None = None) -> bool:
@@ -130,12 +130,13 @@ class _Case:
     def _meant(self, orders: Sequence[Order], items: Sequence[Request]) -> tuple[list[Order], bool]:
         """Those with the strongest keys, narrowed to what request items name, and whether any did.
 
-        When they name one of the strongest, what else they name is meant with it: one study for several requests.
+        When they name one of the strongest, another that they name for this patient is meant with it: one study can
+        be made for several requested procedures, and then has the Study Instance UID of one of them.
         """
         strongest = self._strongest(orders)
         named = {order.id: order for item in items for order in self._strongest(_named(item, orders))}
         if any(order.id in named for order in strongest):
-            return list(named.values()), True
+            return [o for o in named.values() if o in strongest or self.patient[o.id] is Comparison.SAME], True
         return strongest, False
 
     def _strongest(self, orders: Sequence[Order]) -> list[Order]:

@@ -4,7 +4,7 @@ An order is never patched: it is assembled each time from every update that is k
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -122,62 +122,59 @@ def _number(update: OrderUpdate, level: str) -> Identifier | None:
 class _Group(NamedTuple):
     """The updates about one filler order, or one placer order or accession number without a filler order."""
 
-    level: str
-    number: Identifier | None
+    name: tuple[str, str, str]  # level, number, issuer
     members: list[OrderUpdate]
 
 
 def _groups(updates: Iterable[OrderUpdate]) -> list[_Group]:
-    """Each filler order, and each placer order or accession number that no filler order is known for."""
-    by_level: dict[str, list[OrderUpdate]] = defaultdict(list)
+    """Each filler order, and each placer order or accession number that no filler order is known for.
+
+    The more a message says, the earlier it is its turn; one that says less is about each order that its number may
+    mean, and joins none of them. Among numbers with equally full issuers "the same" is transitive.
+    """
+    turns: dict[tuple[int, int], list[OrderUpdate]] = defaultdict(list)
     for update in updates:
-        by_level[next((level for level in _LEVELS if _number(update, level)), _LEVELS[-1])].append(update)
+        index = next((i for i, level in enumerate(_LEVELS) if _number(update, level)), len(_LEVELS) - 1)
+        turns[index, _vagueness(_number(update, _LEVELS[index]))].append(update)
     groups: list[_Group] = []
-    for level in _LEVELS:
-        homes = _of_higher_level(level, by_level[level], groups)
-        homeless = [update for update, found in homes if not found]
-        for update, found in homes:
-            for group in found:
-                group.members.append(update)
-        groups += _by_number(level, homeless)
+    for (index, _), turn in sorted(turns.items()):
+        groups += _joined(_LEVELS[index], turn, groups)
     return groups
 
 
-def _of_higher_level(
+def _joined(level: str, updates: Iterable[OrderUpdate], groups: Iterable[_Group]) -> list[_Group]:
+    """Adds each update to the orders that it is about, and gives those that are new; what is added decides nothing."""
+    new: dict[tuple[str, str, str], _Group] = {}
+    at_home: list[tuple[OrderUpdate, list[_Group]]] = []
+    for update, homes in _homes(level, updates, groups):
+        if _agreeing(update, homes):
+            at_home.append((update, homes))
+        else:
+            name = _name(level, update)
+            new.setdefault(name, _Group(name, [])).members.append(update)
+    found: list[tuple[OrderUpdate, list[_Group]]] = []
+    for update, homes in at_home:
+        own = new.get(_name(level, update))
+        found.append((update, _agreeing(update, [*homes, own] if own else homes)))
+    for update, homes in found:
+        for group in homes:
+            group.members.append(update)
+    return list(new.values())
+
+
+def _homes(
     level: str, updates: Iterable[OrderUpdate], groups: Iterable[_Group]
-) -> list[tuple[OrderUpdate, list[_Group]]]:
-    """Each update with the groups whose messages also state its number."""
+) -> Iterator[tuple[OrderUpdate, list[_Group]]]:
+    """Each update with the groups that its number may mean."""
     stating: dict[str, list[tuple[_Group, Identifier]]] = defaultdict(list)
     for group in groups:
         for number in {number for member in group.members if (number := _number(member, level))}:
             stating[number.value].append((group, number))
-    homes = []
     for update in updates:
         own = _number(update, level)
-        known = stating[own.value] if own else []
-        found = {id(group): group for group, number in known if own and _same(own, number)}
-        homes.append((update, _agreeing(update, list(found.values()))))
-    return homes
-
-
-def _by_number(level: str, updates: Iterable[OrderUpdate]) -> list[_Group]:
-    """One group for each number; a number without issuer is about each issuer's, and joins none of them.
-
-    The fullest issuers come first: among equally full ones "the same number" is transitive.
-    """
-    groups: list[_Group] = []
-    by_value: dict[str, list[_Group]] = defaultdict(list)
-    for update in sorted(updates, key=lambda update: (_vagueness(_number(update, level)), _order_key(update))):
-        number = _number(update, level)
-        known = by_value[number.value] if number else []
-        homes = _agreeing(update, [g for g in known if number and g.number and _same(number, g.number)])
-        for group in homes:
-            group.members.append(update)
-        if not homes:
-            groups.append(_Group(level, number, [update]))
-            if number:
-                by_value[number.value].append(groups[-1])
-    return groups
+        known = stating.get(own.value, ()) if own else ()
+        found = {g.name: g for g, number in known if own and comparable_issuers(own.issuer, number.issuer)}
+        yield update, list(found.values())
 
 
 def _agreeing(update: OrderUpdate, groups: list[_Group]) -> list[_Group]:
@@ -197,8 +194,11 @@ def _vagueness(number: Identifier | None) -> int:
     return 0 if universal else 1 if namespace else 2
 
 
-def _same(one: Identifier, other: Identifier) -> bool:
-    return one.value == other.value and comparable_issuers(one.issuer, other.issuer)
+def _name(level: str, update: OrderUpdate) -> tuple[str, str, str]:
+    """What an order is called by this message; by its whole content where it has no number."""
+    number = _number(update, level)
+    namespace, universal = designator(number.issuer if number else None)
+    return level, number.value if number else msgspec.json.encode(update).hex(), universal or namespace
 
 
 def _accession(update: OrderUpdate) -> str:
@@ -283,7 +283,7 @@ def _fold(group: _Group, procedure: _Procedure, members: Iterable[OrderUpdate]) 
         standing = status if status and status not in _SUSPENDS else standing
     known = Patient(**patient)
     return Order(
-        id=_order_id(group, procedure, updates[0]),
+        id=_order_id(group, procedure),
         status=status,
         source=updates[-1].source,
         patient=known,
@@ -292,10 +292,6 @@ def _fold(group: _Group, procedure: _Procedure, members: Iterable[OrderUpdate]) 
     )
 
 
-def _order_id(group: _Group, procedure: _Procedure, first: OrderUpdate) -> str:
+def _order_id(group: _Group, procedure: _Procedure) -> str:
     """The same identifiers give the same id on every machine; it tells nothing about the patient."""
-    number = group.number
-    value = number.value if number else msgspec.json.encode(first).hex()
-    namespace, universal = designator(number.issuer if number else None)
-    named = (group.level, value, *procedure, universal or namespace)
-    return "o-" + sha256("\x1f".join(named).encode()).hexdigest()[:20]
+    return "o-" + sha256("\x1f".join(group.name + procedure).encode()).hexdigest()[:20]

@@ -25,7 +25,7 @@ _NOT_NAMED_YET = frozenset({"BABY", "BABYBOY", "BABYGIRL", "BOY", "GIRL", "INFAN
 
 # Letters that are written out where a keyboard has none, and letters whose stroke is no combining mark.
 _WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
-_WITHOUT_STROKE = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "æ": "ae", "œ": "oe", 0x131: "i"})
+_WITHOUT_STROKE = str.maketrans("øłđðħ\u0131", "olddhi") | str.maketrans({"æ": "ae", "œ": "oe"})
 
 
 class Comparison(StrEnum):

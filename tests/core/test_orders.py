@@ -259,6 +259,14 @@ def test_one_number_of_two_issuers_is_two_orders() -> None:
     assert len(made_of(update(placer="P1^RIS"), update(placer="P1^LAB"))) == 2
 
 
+def test_a_placer_number_of_another_issuer_is_another_order() -> None:
+    assert statuses(
+        update("F1", placer="P1^HIS"),
+        update("F2", placer="P1"),
+        update(placer="P1^LAB", control="CA", time=LATE),
+    ) == {"F1": "scheduled", "F2": "cancelled"}
+
+
 def test_a_number_without_issuer_is_about_the_order_of_the_only_issuer() -> None:
     assert only(update("F1^RIS"), update("F1", control="CA", time=LATE)).status == "cancelled"
 
@@ -268,6 +276,18 @@ def test_a_number_without_issuer_is_about_each_issuer_s_order_and_joins_none() -
         "cancelled",
         "cancelled",
     ]
+
+
+def test_a_number_without_issuer_is_also_about_the_order_that_never_had_one() -> None:
+    orders = made_of(
+        update(placer="P1^HIS", accession="A1"),
+        update(placer="P1^LAB", accession="A2"),
+        update(placer="P1", accession="A3"),
+        update(placer="P1", control="CA", time=LATE),
+    )
+
+    assert sorted(accessions(orders)) == ["A1", "A2", "A3"]
+    assert {o.status for o in orders} == {"cancelled"}
 
 
 def test_a_namespace_is_about_each_order_whose_issuer_has_it_and_joins_none_of_different_oids() -> None:
