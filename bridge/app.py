@@ -13,7 +13,7 @@ from bridge.amqp import Consumer, Publisher, SourceQueue, Topology, declare
 from bridge.config import Settings, channels_place, load_channels
 from bridge.core.channel import Channel
 from bridge.core.errors import ConfigError, Unavailable
-from bridge.core.events import Origin
+from bridge.core.publishing import Origin
 from bridge.destinations.rabbitmq import destination
 from bridge.formats import reading
 from bridge.intake import Intake

@@ -9,30 +9,27 @@ from typing import Any
 
 from bridge.core.channel import Channel
 from bridge.core.decision import Decision, Verdict
-from bridge.core.events import (
-    CloudEvent,
-    Lineage,
-    Origin,
-    Previous,
-    SeriesSummary,
-    StudyData,
-    cloud_event,
-    correlation,
-    instance_data,
-    ordered_modalities,
-    published_order,
-    published_study,
-    routing_keys,
-)
+from bridge.core.events import CloudEvent, Lineage, Previous, SeriesSummary, StudyData
 from bridge.core.matching import decide
 from bridge.core.model import Instance, OrderUpdate
 from bridge.core.orders import Order, assemble, family_keys
 from bridge.core.ports import Outbound
+from bridge.core.publishing import (
+    Origin,
+    cloud_event,
+    correlation,
+    instance_data,
+    ordered_modalities,
+    outbound,
+    published_order,
+    published_study,
+    routing_keys,
+)
 from bridge.core.rules import Pair, linking, order_lookups, study_lookups
-from bridge.core.struct import Value
+from bridge.core.struct import Value, encode
 from bridge.store.key_index import KeyIndex
 from bridge.store.rows import HistoryEntry, StoredInstance, StoredMessage, StoredStudy
-from bridge.store.transaction import Transaction, encode
+from bridge.store.transaction import Transaction
 
 
 class Cause(Value):
@@ -316,23 +313,6 @@ class Correlation:
         self._studies_by_key.save()
         db.add_history(self._history)
         return db.owe(self._events)
-
-
-def outbound(event: CloudEvent[Any], channel: str, keys: Sequence[str], correlation_id: str | None) -> Outbound:
-    """An event as destinations take it; its row is not known yet."""
-    attributes = ("specversion", "id", "source", "type", "subject", "time", "dataschema", "partitionkey", "sequence")
-    return Outbound(
-        id=0,
-        channel=channel,
-        routing_key=keys[0],
-        copies=tuple(keys[1:]),
-        event_id=event.id,
-        type=event.type,
-        time=event.time,
-        body=encode(event),
-        headers={name: getattr(event, name) for name in (*attributes, "datacontenttype")},
-        correlation_id=correlation_id,
-    )
 
 
 def series_of(study: StoredStudy) -> tuple[SeriesSummary, ...]:

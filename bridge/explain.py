@@ -10,16 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.core.decision import Decision, Verdict
-from bridge.core.events import (
-    Correlation,
-    PublishedOrder,
-    PublishedPatient,
-    PublishedStudy,
-    correlation,
-    published_order,
-    published_study,
-)
+from bridge.core.events import Correlation, PublishedOrder, PublishedPatient, PublishedStudy
 from bridge.core.orders import Order
+from bridge.core.publishing import correlation, published_order, published_study
 from bridge.core.rules import linking, order_lookups
 from bridge.core.struct import Value
 from bridge.correlation import series_of

@@ -12,10 +12,11 @@ from msgspec.structs import replace
 
 from bridge.core.channel import Channel, DataType
 from bridge.core.errors import Invalid, Unavailable
-from bridge.core.events import Origin, RejectedData, RejectedMessage, cloud_event, routing_keys
+from bridge.core.events import RejectedData, RejectedMessage
 from bridge.core.model import Filtered, Instance, OrderMessage
 from bridge.core.ports import Inbound, Outbound, Outcome, Verb
-from bridge.correlation import Correlation, cause_of, outbound
+from bridge.core.publishing import Origin, cloud_event, outbound, routing_keys
+from bridge.correlation import Correlation, cause_of
 from bridge.formats.reading import Fact, read
 from bridge.store.rows import StoredMessage
 from bridge.store.store import Store

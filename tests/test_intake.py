@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from bridge.config import load_channels
 from bridge.core.channel import Channel
-from bridge.core.events import Origin
 from bridge.core.ports import Inbound, Outbound, Verb
+from bridge.core.publishing import Origin
 from bridge.intake import Intake
 from bridge.store.store import Store
 from tests.conftest import REPOSITORY, name_of

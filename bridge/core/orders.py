@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-import msgspec
 from msgspec import UNSET
 
 from bridge.core.model import (
@@ -23,7 +22,7 @@ from bridge.core.model import (
     Stated,
 )
 from bridge.core.patients import Identity, comparable_issuers, designator, is_placeholder
-from bridge.core.struct import Value
+from bridge.core.struct import Value, encode
 
 # What an order control (HL7 table 0119) does to the order's status. "restored": as before it was taken away or held,
 # for a request that was released or could not be met. "" leaves it to ORC-5, or else to what was known.
@@ -198,7 +197,7 @@ def _name(level: str, update: OrderUpdate) -> tuple[str, str, str]:
     """What an order is called by this message; by its whole content where it has no number."""
     number = _number(update, level)
     namespace, universal = designator(number.issuer if number else None)
-    return level, number.value if number else msgspec.json.encode(update).hex(), universal or namespace
+    return level, number.value if number else encode(update).hex(), universal or namespace
 
 
 def _accession(update: OrderUpdate) -> str:
@@ -249,7 +248,7 @@ def _agree(one: _Procedure, other: _Procedure) -> bool:
 def _order_key(update: OrderUpdate) -> tuple[str, int, bytes]:
     """Oldest first; at one time: new, other, cancel; then by content, so that arrival never matters."""
     rank = 0 if update.order_control == "NW" else 2 if _status(update) in _TAKES_AWAY else 1
-    return update.message_time.rstrip("Z"), rank, msgspec.json.encode(update)
+    return update.message_time.rstrip("Z"), rank, encode(update)
 
 
 def _status(update: OrderUpdate) -> str | None:

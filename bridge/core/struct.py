@@ -2,7 +2,7 @@
 
 from typing import dataclass_transform
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 _ACRONYMS = {"id": "ID", "uid": "UID", "ae": "AE"}
 
@@ -16,3 +16,7 @@ def json_name(name: str) -> str:
 @dataclass_transform(frozen_default=True)
 class Value(Struct, frozen=True, rename=json_name):
     """A value of the domain."""
+
+
+# JSON in which equal values are equal bytes.
+encode = json.Encoder(order="deterministic").encode

@@ -12,6 +12,7 @@ from bridge.core.decision import Decision
 from bridge.core.model import OrderUpdate, Statement
 from bridge.core.orders import Order
 from bridge.core.ports import Outbound
+from bridge.core.struct import encode
 from bridge.store import schema as t
 from bridge.store.dialects import insert_into
 from bridge.store.rows import HistoryEntry, StoredInstance, StoredMessage, StoredStudy
@@ -21,7 +22,6 @@ Pair = tuple[str, str]
 
 _IN_LIMIT = 500  # values in one IN: far below what either database allows
 
-encode = msgspec.json.Encoder(order="deterministic").encode
 _decode_order = msgspec.json.Decoder(Order).decode
 _decode_update = msgspec.json.Decoder(OrderUpdate).decode
 _decode_instance = msgspec.json.Decoder(StoredInstance).decode

@@ -4,6 +4,7 @@ from io import BytesIO
 
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.uid import UID
 
 # Every identifier of the templates holds this number; each pair has its own, of the same length, in its place.
 _NUMBER = 1_000_000_000
@@ -44,7 +45,7 @@ def _numbered_bodies(template: bytes, count: int) -> list[bytes]:
 def _ct_small() -> bytes:
     """pydicom's CT_small.dcm, pixels and all, with the template's identifiers."""
     dataset = dcmread(str(get_testdata_file("CT_small.dcm")))
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = SOP_INSTANCE_UID
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(SOP_INSTANCE_UID)
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = STUDY_UID, _SERIES_UID
     dataset.AccessionNumber, dataset.PatientID = _ACCESSION_NUMBER, _PATIENT_ID
     dataset.PatientName, dataset.PatientBirthDate, dataset.PatientSex = "Doe^Jane", "19700101", "F"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pika import BasicProperties, BlockingConnection, URLParameters
 
@@ -53,8 +53,16 @@ class Load:
     owed: Sequence[Sequence[Key]]
 
 
-def drain(node: LocalBroker, program: Program, load: Load) -> tuple[float, int]:
-    """Messages per second, and the program's peak memory in bytes.
+class Drained(NamedTuple):
+    """What a drain showed: all of the program."""
+
+    per_second: float  # messages
+    cpu_per_message: float  # seconds
+    peak_memory: int  # bytes
+
+
+def drain(node: LocalBroker, program: Program, load: Load) -> Drained:
+    """How fast the program works off a full queue.
 
     The queue is filled first. Time runs from the program's subscription, so without its start-up, until everything owed
     lies in a queue that nobody reads until then: the counting takes next to nothing from either program.
@@ -62,12 +70,13 @@ def drain(node: LocalBroker, program: Program, load: Load) -> tuple[float, int]:
     with _watching(node, program.queue) as queues:
         fill(node, load.messages)
         with _running(program, queues) as process:
-            began = time.monotonic()
+            began, cpu_before = time.monotonic(), _cpu_seconds(process.pid)
             queues.reach(process, queues.events, sum(map(len, load.owed)), _PRECISION)
-            seconds = time.monotonic() - began
-            peak = _peak_memory(process.pid)
+            seconds, cpu = time.monotonic() - began, _cpu_seconds(process.pid) - cpu_before
+            peak_memory = _peak_memory(process.pid)
         queues.check(load)
-    return len(load.messages) / seconds, peak
+    messages = len(load.messages)
+    return Drained(messages / seconds, cpu / messages, peak_memory)
 
 
 def answer_times(node: LocalBroker, program: Program, load: Load, per_second: float) -> list[float]:

@@ -18,13 +18,19 @@ from bridge.core.events import (
     CloudEvent,
     InstanceData,
     Lineage,
-    Origin,
     Previous,
     RejectedData,
     RejectedMessage,
     Retrieve,
     SeriesSummary,
     StudyData,
+)
+from bridge.core.instance_number import parse_instance_number
+from bridge.core.matching import decide
+from bridge.core.model import Code, Instance, Issuer, Person, PersonName, ScheduledStep, Statement
+from bridge.core.orders import Order
+from bridge.core.publishing import (
+    Origin,
     cloud_event,
     correlation,
     instance_data,
@@ -33,10 +39,6 @@ from bridge.core.events import (
     published_study,
     routing_keys,
 )
-from bridge.core.instance_number import parse_instance_number
-from bridge.core.matching import decide
-from bridge.core.model import Code, Instance, Issuer, Person, PersonName, ScheduledStep, Statement
-from bridge.core.orders import Order
 from bridge.schema import FOLDER, event_schema, file_name, write
 from tests.core.builders import JANE, JOHN, header, order, person, request
 

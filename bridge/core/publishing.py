@@ -1,0 +1,202 @@
+"""From facts and decisions to the events that say them: what stands in each field, its id, and how it is routed."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+from uuid import NAMESPACE_URL, uuid5
+
+from bridge.core.decision import Decision
+from bridge.core.events import (
+    CloudEvent,
+    Correlation,
+    Data,
+    InstanceData,
+    Lineage,
+    Previous,
+    PublishedInstance,
+    PublishedNumber,
+    PublishedOrder,
+    PublishedPatient,
+    PublishedPatientIdentifier,
+    PublishedStudy,
+    Retrieve,
+    SeriesSummary,
+    event_type,
+    schema_id,
+)
+from bridge.core.model import Identifier, Instance, Patient, Stated, Statement
+from bridge.core.orders import Order
+from bridge.core.ports import Outbound
+from bridge.core.reconciliation import reconcile
+from bridge.core.struct import Value, encode
+
+
+class Origin(Value):
+    """Whose events these are: the site, and the epoch of its database (a restored one starts a new epoch)."""
+
+    site: str
+    epoch: str
+
+    @property
+    def source(self) -> str:
+        return f"urn:hl7-dicom-bridge:{quote(self.site)}"
+
+
+def cloud_event(origin: Origin, name: str, *, subject: str, partition: str, time: str, data: Data) -> CloudEvent[Data]:
+    """The event `name` (`instance.enriched`). The same fact has the same id however often it is made.
+
+    `partition` is part of the id because revisions count within a study, and an object can move to another one.
+    """
+    identity = "\x1f".join((origin.site, origin.epoch, event_type(name), partition, subject, str(data.revision)))
+    return CloudEvent(
+        specversion="1.0",
+        id=str(uuid5(NAMESPACE_URL, identity)),
+        source=origin.source,
+        type=event_type(name),
+        subject=subject,
+        time=time,
+        datacontenttype="application/json",
+        dataschema=schema_id(name),
+        partitionkey=partition,
+        sequence=str(data.revision),
+        data=data,
+    )
+
+
+_MODALITY = re.compile(r"[A-Za-z0-9_ -]{1,16}")  # CS (PS3.5 6.2), and what is no danger to a routing key
+
+
+def routing_keys(name: str, modalities: tuple[str, ...]) -> tuple[str, ...]:
+    """`<entity>.<fact>.<modality>`, one for each modality, the first of which leads; `none` where there is none."""
+    words = [modality if _MODALITY.fullmatch(modality) else "none" for modality in modalities]
+    return tuple(dict.fromkeys(f"{name}.{word}" for word in words or ["none"]))
+
+
+# An event leads with what was acquired; what was made from it stands last (DESIGN 3.4).
+_DERIVED_LAST = ("SR", "KO", "PR", "SEG")
+
+
+def ordered_modalities(modalities: set[str]) -> tuple[str, ...]:
+    """Modalities in the fixed order of routing: acquisitions by name, then SR, KO, PR, SEG."""
+    return tuple(sorted(modalities, key=lambda m: (_DERIVED_LAST.index(m) + 1 if m in _DERIVED_LAST else 0, m)))
+
+
+def correlation(decision: Decision, previous: Previous | None) -> Correlation:
+    said = {name: getattr(decision, name) for name in Correlation.__struct_fields__ if name != "previous"}
+    return Correlation(**said, previous=previous)
+
+
+def published_number(number: Identifier | None) -> PublishedNumber | None:
+    return PublishedNumber(number.value, number.issuer) if number else None
+
+
+def published_patient(patient: Patient) -> PublishedPatient:
+    return PublishedPatient(
+        identifiers=tuple(PublishedPatientIdentifier(i.value, i.issuer, i.type_code) for i in patient.identifiers),
+        name=patient.names[0] if patient.names else None,
+        birth_date=patient.birth_date,
+        sex=patient.sex,
+    )
+
+
+def published_order(order: Order) -> PublishedOrder:
+    return PublishedOrder(
+        id=order.id,
+        placer_order_number=published_number(order.placer_order_number),
+        filler_order_number=published_number(order.filler_order_number),
+        accession_number=published_number(next(iter(order.accession_numbers), None)),
+        requested_procedure_id=_text(order.requested_procedure_id),
+        study_instance_uid=_text(next(iter(order.study_instance_uids), None)),
+        status=order.status,
+        modality=_text(order.modality),
+        procedure=order.procedure,
+        priority=order.priority,
+        reason=order.reason,
+        clinical_information=order.clinical_information,
+        ordered_at=order.ordered_at,
+        patient=published_patient(order.patient),
+        visit_number=order.visit_number,
+        account_number=order.account_number,
+        ordering_provider=order.ordering_provider,
+        scheduled_steps=order.scheduled_steps,
+        source=order.source,
+    )
+
+
+def _text(stated: Stated | None) -> str | None:
+    return stated.value if stated else None
+
+
+def published_instance(instance: Instance, retrieve: Retrieve | None = None) -> PublishedInstance:
+    said = instance.statement
+    return PublishedInstance(
+        sop_instance_uid=instance.sop_instance_uid,
+        sop_class_uid=instance.sop_class_uid,
+        sop_class_name=instance.sop_class_name,
+        series_instance_uid=instance.series_instance_uid,
+        study_instance_uid=said.study_instance_uid,
+        transfer_syntax_uid=instance.transfer_syntax_uid,
+        modality=said.modality,
+        series_number=instance.series_number,
+        number_of_frames=instance.number_of_frames,
+        instance_number=instance.instance_number,
+        accession_number=published_number(said.accession_number),
+        patient=published_patient(said.patient),
+        retrieve=retrieve,
+        dicom=instance.dicom,
+    )
+
+
+def published_study(uid: str, statements: tuple[Statement, ...], series: tuple[SeriesSummary, ...]) -> PublishedStudy:
+    """A study from its distinct statements; the patient is that of the fullest one."""
+    said = sorted(statements, key=repr)
+    numbers = [published_number(s.accession_number) for s in said]
+    patients = [s.patient for s in said] or [Patient()]
+    return PublishedStudy(
+        study_instance_uid=uid,
+        modalities=ordered_modalities({s.modality for s in said if s.modality}),
+        accession_numbers=tuple(dict.fromkeys(number for number in numbers if number)),
+        patient=published_patient(max(patients, key=lambda patient: len(repr(patient)))),
+        number_of_series=len(series),
+        number_of_instances=sum(one.number_of_instances for one in series),
+        series=series,
+    )
+
+
+def instance_data(
+    instance: Instance,
+    decided: Correlation,
+    orders: tuple[Order, ...],
+    *,
+    revision: int,
+    channel: str,
+    lineage: Lineage,
+    retrieve: Retrieve | None = None,
+) -> InstanceData:
+    return InstanceData(
+        revision=revision,
+        channel=channel,
+        instance=published_instance(instance, retrieve),
+        correlation=decided,
+        orders=tuple(published_order(order) for order in orders),
+        reconciliation=reconcile(instance.statement, orders),
+        lineage=lineage,
+    )
+
+
+def outbound(event: CloudEvent[Any], channel: str, keys: Sequence[str], correlation_id: str | None) -> Outbound:
+    """An event as destinations take it; its row is not known yet."""
+    attributes = ("specversion", "id", "source", "type", "subject", "time", "dataschema", "partitionkey", "sequence")
+    return Outbound(
+        id=0,
+        channel=channel,
+        routing_key=keys[0],
+        copies=tuple(keys[1:]),
+        event_id=event.id,
+        type=event.type,
+        time=event.time,
+        body=encode(event),
+        headers={name: getattr(event, name) for name in (*attributes, "datacontenttype")},
+        correlation_id=correlation_id,
+    )
