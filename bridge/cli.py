@@ -29,7 +29,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Correlates HL7 v2 imaging orders with DICOM objects, and publishes enriched events.",
 )
-output = Console(soft_wrap=True, highlight=False)
+output = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 

@@ -39,11 +39,19 @@ class Cause(Value):
     channel: str
     message_id: str | None
     correlation_id: str | None
+    traceparent: str | None
     at: str
 
 
 def cause_of(message: StoredMessage, at: str) -> Cause:
-    return Cause(message.id, message.channel, message.message_id, message.correlation_id or message.message_id, at)
+    return Cause(
+        message=message.id,
+        channel=message.channel,
+        message_id=message.message_id,
+        correlation_id=message.correlation_id or message.message_id,
+        traceparent=message.traceparent,
+        at=at,
+    )
 
 
 class Correlation:
@@ -299,7 +307,9 @@ class Correlation:
         return known is None or known.publishes(event)
 
     def _owe(self, event: CloudEvent[Any], channel: str, keys: Sequence[str], cause: Cause) -> None:
-        self._events.append(outbound(event, channel, keys, cause.correlation_id))
+        self._events.append(
+            outbound(event, channel, keys, correlation_id=cause.correlation_id, traceparent=cause.traceparent)
+        )
 
     def save(self) -> list[Outbound]:
         """Writes everything, and returns the events owed with their rows."""

@@ -4,6 +4,7 @@ A message that cannot be read fails alone, and nothing is answered before it is 
 """
 
 import logging
+import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 # The fourth time a message is handled it is taken for what ended the process the other three times.
 _LAST_ATTEMPT = 4
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _ACCEPTED = Outcome(Verb.ACCEPTED)
 _RETRY = Outcome(Verb.RETRY)
@@ -152,6 +155,7 @@ class Intake:
             status="RECEIVED",
             message_id=inbound.message_id,
             correlation_id=inbound.correlation_id,
+            traceparent=_traceparent(inbound),
             content_type=inbound.content_type,
             size=len(inbound.body),
             received_at=self._now(),
@@ -175,13 +179,21 @@ class Intake:
             message=RejectedMessage(row.id, row.message_id, row.content_type, row.size),
         )
         name = "message.rejected"
-        event = cloud_event(self._origin, name, subject=row.id, partition=row.id, time=self._now(), data=data)
-        return outbound(event, row.channel, routing_keys(name, ()), row.correlation_id or row.message_id)
+        cause = cause_of(row, self._now())
+        event = cloud_event(self._origin, name, subject=row.id, partition=row.id, time=cause.at, data=data)
+        keys = routing_keys(name, ())
+        return outbound(event, row.channel, keys, correlation_id=cause.correlation_id, traceparent=cause.traceparent)
 
 
 def _id(inbound: Inbound) -> str:
     """The same content on the same channel is the same message (DESIGN 3.3)."""
     return message_id(inbound.channel, inbound.body)
+
+
+def _traceparent(inbound: Inbound) -> str | None:
+    """The trace that the message belongs to, where the header is one (W3C Trace Context, 3.2)."""
+    stated = inbound.headers.get("traceparent", "")
+    return stated if _TRACEPARENT.fullmatch(stated) else None
 
 
 def message_id(channel: str, body: bytes) -> str:

@@ -52,6 +52,7 @@ class Outbound(Value):
     headers: Mapping[str, str]
     copies: Sequence[str] = ()  # further routing keys (AMQP header CC)
     correlation_id: str | None = None
+    traceparent: str | None = None  # of the message that led to it (W3C Trace Context)
 
 
 class Delivery(StrEnum):

@@ -185,7 +185,14 @@ def instance_data(
     )
 
 
-def outbound(event: CloudEvent[Any], channel: str, keys: Sequence[str], correlation_id: str | None) -> Outbound:
+def outbound(
+    event: CloudEvent[Any],
+    channel: str,
+    keys: Sequence[str],
+    *,
+    correlation_id: str | None,
+    traceparent: str | None,
+) -> Outbound:
     """An event as destinations take it; its row is not known yet."""
     attributes = ("specversion", "id", "source", "type", "subject", "time", "dataschema", "partitionkey", "sequence")
     return Outbound(
@@ -199,4 +206,5 @@ def outbound(event: CloudEvent[Any], channel: str, keys: Sequence[str], correlat
         body=encode(event),
         headers={name: getattr(event, name) for name in (*attributes, "datacontenttype")},
         correlation_id=correlation_id,
+        traceparent=traceparent,
     )

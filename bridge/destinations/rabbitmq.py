@@ -41,6 +41,8 @@ def _publication(event: Outbound, exchange: str) -> Publication:
     headers: dict[str, object] = {f"ce-{name}": value for name, value in event.headers.items()}
     if event.copies:
         headers["CC"] = list(event.copies)
+    if event.traceparent:
+        headers["traceparent"] = event.traceparent
     return Publication(
         exchange,
         event.routing_key,

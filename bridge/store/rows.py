@@ -22,6 +22,7 @@ class StoredMessage(Value):
     warnings: tuple[str, ...] = ()
     message_id: str | None = None
     correlation_id: str | None = None
+    traceparent: str | None = None
     content_type: str | None = None
     size: int = 0
     received_at: str = ""

@@ -39,6 +39,7 @@ message = Table(
     Column("rejections", Integer, nullable=False),
     Column("message_id", String),
     Column("correlation_id", String),
+    Column("traceparent", String),
     Column("content_type", String),
     Column("size", Integer, nullable=False),
     Column("received_at", String, nullable=False),

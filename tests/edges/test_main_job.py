@@ -196,7 +196,8 @@ def test_a_dead_letter_has_the_body_and_properties_of_the_message(service: Servi
 
 def test_events_are_routed_by_modality_with_cloudevents_properties(service: Service, engine: Engine) -> None:
     service.start()
-    engine.dicom(ct(11, study=f"{ROOT}.1.11", patient="PAT11"), message_id="m/11/1")
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    engine.dicom(ct(11, study=f"{ROOT}.1.11", patient="PAT11"), message_id="m/11/1", headers={"traceparent": trace})
     engine.collect(at_least("instance.pending", 1))
     method, properties, _ = engine.received[-1]
     event = engine.events[-1]
@@ -207,6 +208,7 @@ def test_events_are_routed_by_modality_with_cloudevents_properties(service: Serv
     assert properties.type == properties.headers["ce-type"] == event["type"]
     assert properties.app_id == "hl7-dicom-bridge"
     assert properties.correlation_id == "m/11/1"
+    assert properties.headers["traceparent"] == trace
     assert properties.headers["ce-sequence"] == str(event["data"]["revision"])
     assert properties.headers["ce-partitionkey"] == f"{ROOT}.1.11"
     assert event["source"] == "urn:hl7-dicom-bridge:test"

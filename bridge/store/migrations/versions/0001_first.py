@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("rejections", sa.Integer(), nullable=False),
         sa.Column("message_id", sa.String(), nullable=True),
         sa.Column("correlation_id", sa.String(), nullable=True),
+        sa.Column("traceparent", sa.String(), nullable=True),
         sa.Column("content_type", sa.String(), nullable=True),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("received_at", sa.String(), nullable=False),
