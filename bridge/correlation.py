@@ -68,6 +68,8 @@ class Correlation:
         self._orders: dict[str, Order | None] = {}
         self._changed_orders: set[str] = set()
         self._studies: dict[str, StoredStudy] = {}
+        self._sought_studies: set[str] = set()  # also those that are not stored
+        self._new_studies: set[str] = set()
         self._changed_studies: set[str] = set()
         self._instances: dict[str, StoredInstance | None] = {}
         self._changed_instances: set[str] = set()
@@ -113,8 +115,9 @@ class Correlation:
             self._orders.update(self._db.orders(missing))
 
     def _load_studies(self, uids: Collection[str]) -> None:
-        missing = {uid for uid in uids if uid not in self._studies}
+        missing = {uid for uid in uids if uid not in self._sought_studies}
         if missing:
+            self._sought_studies |= missing
             self._studies.update(self._db.studies(missing))
 
     def _load_instances(self, uids: Collection[str]) -> None:
@@ -187,7 +190,10 @@ class Correlation:
 
     def _study(self, uid: str, channel: str) -> StoredStudy:
         self._load_studies([uid])
-        return self._studies.setdefault(uid, StoredStudy(uid, channel))
+        if uid not in self._studies:
+            self._studies[uid] = StoredStudy(uid, channel)
+            self._new_studies.add(uid)
+        return self._studies[uid]
 
     def _count(self, study: StoredStudy, instance: Instance, change: int) -> bool:
         """Adds or removes one object; says whether the study's set of statements changed."""
@@ -236,7 +242,8 @@ class Correlation:
 
     def _all_instances(self, study: StoredStudy, arrived: StoredInstance | None) -> list[StoredInstance]:
         """The current objects of a study, the stored ones and those of this transaction."""
-        found = {one.instance.sop_instance_uid: one for one in self._db.instances_of(study.uid)}
+        stored = () if study.uid in self._new_studies else self._db.instances_of(study.uid)
+        found = {one.instance.sop_instance_uid: one for one in stored}
         found.update({uid: one for uid in self._changed_instances if (one := self._instances[uid])})
         if arrived:
             found[arrived.instance.sop_instance_uid] = arrived

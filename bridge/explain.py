@@ -159,7 +159,7 @@ def _study(one: Explanation, redact: bool) -> list[RenderableType]:
     facts.add_row(
         "",
         f"{'/'.join(study.modalities) or 'no modality'}, {study.number_of_series} series, "
-        f"{study.number_of_instances} object{'' if study.number_of_instances == 1 else 's'}, accession number {numbers}",
+        f"{study.number_of_instances} object{'s' * (study.number_of_instances != 1)}, accession number {numbers}",
     )
     facts.add_row("Patient", _patient(study.patient, redact))
     if one.history:

@@ -49,7 +49,8 @@ class Kind:
 class Figures:
     """What one program did with one kind of messages."""
 
-    per_second: list[float] = field(default_factory=list)  # round by round
+    per_second: list[float] = field(default_factory=list)  # messages, round by round
+    cpu_per_message: list[float] = field(default_factory=list)  # seconds of the program's own, round by round
     peak_memory: list[int] = field(default_factory=list)  # bytes, round by round
     p50: float = 0.0  # seconds from publish to event at the steady load
     p99: float = 0.0
@@ -75,9 +76,10 @@ def measure(node: LocalBroker, folder: Path, messages: int, rounds: int) -> dict
             found = results[kind.name]
             programs = [(_limit, found.limit), (_bridge, found.bridge)]
             for program, figures in programs if number % 2 else programs[::-1]:
-                per_second, peak_memory = drain(node, *program(node.url, kind, folder / "run"))
-                figures.per_second.append(per_second)
-                figures.peak_memory.append(peak_memory)
+                drained = drain(node, *program(node.url, kind, folder / "run"))
+                figures.per_second.append(drained.per_second)
+                figures.cpu_per_message.append(drained.cpu_per_message)
+                figures.peak_memory.append(drained.peak_memory)
             found.ratio.append(found.bridge.per_second[-1] / found.limit.per_second[-1])
             _say(f"round {number + 1} of {rounds}, {kind.name}: (c)/(a) {found.ratio[-1]:.3f}")
     for kind in kinds:
@@ -169,6 +171,8 @@ def _report(results: dict[str, Results]) -> None:
                 f"  {label} publish to event, {found.steady_load:,.0f} messages/s: "
                 f"p50 {figures.p50 * 1000:.1f} ms, p99 {figures.p99 * 1000:.1f} ms"
             )
+        for label, figures in (("(a)", found.limit), ("(c)", found.bridge)):
+            print(f"  {label} processor time  {median(figures.cpu_per_message) * 1000:.3f} ms a message")
         print(f"  (c) peak memory    {max(found.bridge.peak_memory) / 1e6:,.0f} MB")
 
 
@@ -181,7 +185,8 @@ def main() -> None:
     with LocalBroker() as broker, TemporaryDirectory() as folder:
         results = measure(broker, Path(folder), options.messages, options.rounds)
     machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
-    print(f"{options.messages} messages a run, {options.rounds} rounds: median (lowest to highest); {machine}")
+    print(f"{options.messages} messages a run, {options.rounds} rounds: median (lowest to highest)")
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
     _report(results)
     if options.json:
         stated = {"machine": machine, "messages": options.messages, "rounds": options.rounds}
