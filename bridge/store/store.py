@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
 from bridge.core.errors import ConfigError, Unavailable
 from bridge.store import schema
@@ -105,12 +105,13 @@ def _head() -> str:
 
 @contextmanager
 def _reported() -> Iterator[None]:
-    """A database that does not answer is Unavailable; the driver's own text may hold values, so it is not kept."""
+    """A database that does not do its part is Unavailable; what a message or a bug did to it stays as it is.
+
+    The driver's own text may hold values, so it is not kept.
+    """
     try:
         yield
-    except OperationalError as error:
-        raise Unavailable(f"the database does not answer ({type(error.orig).__name__})") from None
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise Unavailable("the connection to the database was lost") from None
+    except (DataError, IntegrityError, InterfaceError, ProgrammingError):
         raise
+    except DBAPIError as error:
+        raise Unavailable(f"the database does not answer ({type(error.orig).__name__})") from None

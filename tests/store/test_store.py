@@ -99,6 +99,17 @@ def test_a_lost_database_is_unavailable_and_says_no_value(store: Store, file: Pa
     assert "SECRET" not in str(failure.value)
 
 
+def test_a_damaged_database_is_unavailable_and_no_fault_of_the_messages(store: Store, file: Path) -> None:
+    with store.write() as db:
+        db.save_messages([message(n) for n in range(500)])
+    store.close()
+    content = bytearray(file.read_bytes())
+    content[4096:] = bytes(len(content) - 4096)
+    file.write_bytes(content)
+    with pytest.raises(Unavailable), store.write() as db:
+        db.save_messages([message(1)])
+
+
 @pytest.mark.parametrize("url", ["nonsense", "mysql://localhost/x", "sqlite://", "sqlite:///:memory:"])
 def test_a_database_that_cannot_be_used_is_refused_at_once(url: str) -> None:
     with pytest.raises(ConfigError, match="database_url"):
