@@ -54,6 +54,9 @@ def cause_of(message: StoredMessage, at: str) -> Cause:
     )
 
 
+_FEW = 50  # objects of a study that are loaded before it is known whether they are needed
+
+
 class Correlation:
     """The state of everything that one batch touches."""
 
@@ -69,7 +72,7 @@ class Correlation:
         self._changed_orders: set[str] = set()
         self._studies: dict[str, StoredStudy] = {}
         self._sought_studies: set[str] = set()  # also those that are not stored
-        self._new_studies: set[str] = set()
+        self._stored_instances: dict[str, list[StoredInstance]] = {}  # by study
         self._changed_studies: set[str] = set()
         self._instances: dict[str, StoredInstance | None] = {}
         self._changed_instances: set[str] = set()
@@ -84,9 +87,9 @@ class Correlation:
         named = {key for update in updates for order in assemble([update]).values() for key in order_lookups(order)}
         self._orders_by_key.load(named)
         self._load_instances({one.sop_instance_uid for one in instances})
-        self._load_studies(
-            {one.statement.study_instance_uid for one in instances} | self._studies_by_key.owners(linking(named))
-        )
+        reached = self._studies_by_key.owners(linking(named))
+        self._load_studies({one.statement.study_instance_uid for one in instances} | reached)
+        self._load_stored_instances({uid for uid in reached if sum(self._studies[uid].series.values()) <= _FEW})
         said = [one.statement for one in instances]
         said += [statement for study in self._studies.values() for statement in study.current_statements()]
         keys = {key for statement in said for key in study_lookups([statement])}
@@ -101,8 +104,8 @@ class Correlation:
             for key in missing:
                 self._updates.setdefault(key, {})
             reached = set()
-            for update, own in found.values():
-                for key in own:
+            for update in found.values():
+                for key in family_keys(update):
                     if key in missing:
                         self._updates[key][encode(update)] = update
                     reached.add(key)
@@ -119,6 +122,11 @@ class Correlation:
         if missing:
             self._sought_studies |= missing
             self._studies.update(self._db.studies(missing))
+
+    def _load_stored_instances(self, uids: Collection[str]) -> None:
+        missing = {uid for uid in uids if uid not in self._stored_instances}
+        if missing:
+            self._stored_instances.update(self._db.instances_of(missing))
 
     def _load_instances(self, uids: Collection[str]) -> None:
         missing = {uid for uid in uids if uid not in self._instances}
@@ -192,7 +200,7 @@ class Correlation:
         self._load_studies([uid])
         if uid not in self._studies:
             self._studies[uid] = StoredStudy(uid, channel)
-            self._new_studies.add(uid)
+            self._stored_instances[uid] = []
         return self._studies[uid]
 
     def _count(self, study: StoredStudy, instance: Instance, change: int) -> bool:
@@ -242,8 +250,8 @@ class Correlation:
 
     def _all_instances(self, study: StoredStudy, arrived: StoredInstance | None) -> list[StoredInstance]:
         """The current objects of a study, the stored ones and those of this transaction."""
-        stored = () if study.uid in self._new_studies else self._db.instances_of(study.uid)
-        found = {one.instance.sop_instance_uid: one for one in stored}
+        self._load_stored_instances([study.uid])
+        found = {one.instance.sop_instance_uid: one for one in self._stored_instances[study.uid]}
         found.update({uid: one for uid in self._changed_instances if (one := self._instances[uid])})
         if arrived:
             found[arrived.instance.sop_instance_uid] = arrived

@@ -74,7 +74,8 @@ class Intake:
         """Counts another attempt, durably, before the message is read; refuses it when there were too many."""
         try:
             with self._store.write() as db:
-                known = db.messages([_id(inbound)]).get(_id(inbound))
+                own_id = _id(inbound)
+                known = db.messages([own_id]).get(own_id)
                 if known and known.status != "RECEIVED":
                     return None
                 # The first delivery is not counted when it happens: this is at least the second.
@@ -102,17 +103,18 @@ class Intake:
     def _together(self, batch: Sequence[Inbound], facts: Sequence[Fact | Invalid]) -> list[Outcome]:
         """One transaction for all."""
         outcomes: list[Outcome] = []
+        ids = [_id(inbound) for inbound in batch]
         with self._store.write() as db:
-            rows = db.messages({_id(inbound) for inbound in batch})
-            reused = self._reused_message_ids(db, batch)
+            rows = db.messages(set(ids))
+            reused = _reused_message_ids(db, batch, ids)
             correlation = Correlation(db, self._origin, self._channels)
             correlation.prepare(
                 [update for fact in facts if isinstance(fact, OrderMessage) for update in fact.updates],
                 [fact for fact in facts if isinstance(fact, Instance)],
             )
             rejections: list[Outbound] = []
-            for inbound, fact in zip(batch, facts, strict=True):
-                known = rows.get(_id(inbound))
+            for own_id, inbound, fact in zip(ids, batch, facts, strict=True):
+                known = rows.get(own_id)
                 row = known or self._row(inbound)
                 if known and known.status != "RECEIVED" and not inbound.redelivered:
                     row = replace(row, duplicates=row.duplicates + 1)
@@ -162,14 +164,6 @@ class Intake:
             body=zlib.compress(inbound.body) if hl7 else None,
         )
 
-    def _reused_message_ids(self, db: Transaction, batch: Sequence[Inbound]) -> set[str]:
-        """The `message_id`s that more than one body came with."""
-        bodies = db.ids_by_message_id({inbound.message_id for inbound in batch if inbound.message_id})
-        for inbound in batch:
-            if inbound.message_id:
-                bodies.setdefault(inbound.message_id, set()).add(_id(inbound))
-        return {message_id for message_id, ids in bodies.items() if len(ids) > 1}
-
     def _rejected(self, row: StoredMessage) -> Outbound:
         data = RejectedData(
             revision=row.rejections,
@@ -205,3 +199,12 @@ def message_id(channel: str, body: bytes) -> str:
 
 def _outcome(row: StoredMessage) -> Outcome:
     return Outcome(Verb.REJECTED, row.code, row.reason) if row.status == "ERROR" else _ACCEPTED
+
+
+def _reused_message_ids(db: Transaction, batch: Sequence[Inbound], ids: Sequence[str]) -> set[str]:
+    """The `message_id`s that more than one body came with."""
+    bodies = db.ids_by_message_id({inbound.message_id for inbound in batch if inbound.message_id})
+    for inbound, own_id in zip(batch, ids, strict=True):
+        if inbound.message_id:
+            bodies.setdefault(inbound.message_id, set()).add(own_id)
+    return {message_id for message_id, known in bodies.items() if len(known) > 1}

@@ -40,6 +40,7 @@ class _Subscription:
     inbox: deque[Received] = field(default_factory=deque)
     open_tags: deque[int] = field(default_factory=deque)
     settled: set[int] = field(default_factory=set)
+    cancelled: bool = False  # the broker has said that nothing more comes
 
 
 class Consumer:
@@ -62,7 +63,7 @@ class Consumer:
         A message that was delivered before comes alone: it may be what ended the process that had it.
         """
         with self._arrived:
-            self._arrived.wait_for(lambda: self._cancelled or self._waiting())
+            self._arrived.wait_for(lambda: self._waiting() or self._complete())
             waiting = self._waiting()
             if not waiting:
                 return []
@@ -79,6 +80,10 @@ class Consumer:
 
     def _waiting(self) -> list[_Subscription]:
         return [subscription for subscription in self._subscriptions.values() if subscription.inbox]
+
+    def _complete(self) -> bool:
+        """Whether nothing more comes."""
+        return self._cancelled and all(subscription.cancelled for subscription in self._subscriptions.values())
 
     def settle(self, deliveries: Sequence[Received]) -> None:
         """Acknowledges messages: nothing is left to do with them. Deliveries of a lost connection are ignored."""
@@ -111,7 +116,13 @@ class Consumer:
             subscriptions = list(self._subscriptions.values())
         for subscription in subscriptions:
             if subscription.channel.is_open:
-                subscription.channel.basic_cancel(subscription.queue.name)
+                # What is on its way arrives before the answer does (AMQP 0-9-1, basic.cancel).
+                subscription.channel.basic_cancel(subscription.queue.name, lambda _frame, s=subscription: self._end(s))
+
+    def _end(self, subscription: _Subscription) -> None:
+        with self._arrived:
+            subscription.cancelled = True
+            self._arrived.notify()
 
     def stop(self) -> None:
         self._connection.stop()
@@ -123,6 +134,8 @@ class Consumer:
     def _subscribe(self, queue: SourceQueue, channel: Channel) -> None:
         subscription = _Subscription(queue, channel)
         with self._arrived:
+            if self._cancelled:
+                return
             self._subscriptions[queue.name] = subscription
         session = self._session
 
@@ -145,3 +158,4 @@ class Consumer:
         with self._arrived:
             self._session += 1
             self._subscriptions.clear()
+            self._arrived.notify()

@@ -56,10 +56,10 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def insert_into(table: Table, connection: Connection) -> "sqlite.Insert | postgresql.Insert":
-    """An INSERT of this dialect, which knows ON CONFLICT."""
+def insert_into(table: Table, dialect: str) -> "sqlite.Insert | postgresql.Insert":
+    """An INSERT of the dialect with this name, which knows ON CONFLICT."""
     construct: Callable[[Table], sqlite.Insert | postgresql.Insert] = (
-        sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        sqlite.insert if dialect == "sqlite" else postgresql.insert
     )
     return construct(table)
 

@@ -60,8 +60,8 @@ order_update = Table(
 order_update_key = Table(
     "order_update_key",
     metadata,
-    Column("level", String(9), primary_key=True),  # filler, placer, accession
     Column("value", String, primary_key=True),
+    Column("level", String(9), primary_key=True),  # filler, placer, accession
     Column("order_update", _RowId, ForeignKey("order_update.id"), primary_key=True),
     sqlite_with_rowid=False,
 )
@@ -123,8 +123,8 @@ matching_key = Table(
     "matching_key",
     metadata,
     Column("side", String(5), primary_key=True),  # order, study
-    Column("rule", String, primary_key=True),
     Column("value", String, primary_key=True),
+    Column("rule", String, primary_key=True),
     Column("owner", String, primary_key=True),
     sqlite_with_rowid=False,
 )

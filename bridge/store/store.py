@@ -69,7 +69,7 @@ class Store:
             before = MigrationContext.configure(connection).get_current_revision()
             config.attributes["connection"] = connection
             upgrade(config, "head")
-            epoch = insert_into(schema.setting, connection).values(name="epoch", value=uuid4().hex)
+            epoch = insert_into(schema.setting, connection.dialect.name).values(name="epoch", value=uuid4().hex)
             connection.execute(epoch.on_conflict_do_nothing())
         return before, _head()
 

@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, Table, delete, func, select, tuple_
+from sqlalchemy import Connection, Executable, Row, Select, Table, bindparam, delete, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from bridge.core.decision import Decision
@@ -32,6 +33,53 @@ _decode_outbound = msgspec.json.Decoder(Outbound).decode
 _decode_warnings = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
+def _with(query: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
+    """The query for rows whose column is one of the values `wanted`."""
+    return query.where(column.in_(bindparam("wanted", expanding=True)))
+
+
+# Made once: to build a statement takes SQLAlchemy longer than SQLite needs to run it.
+_MESSAGES = _with(select(t.message), t.message.c.id)
+_IDS_BY_MESSAGE_ID = _with(select(t.message.c.id, t.message.c.message_id), t.message.c.message_id)
+_UPDATES = _with(
+    select(t.order_update.c.id, t.order_update.c.doc, t.order_update_key.c.level, t.order_update_key.c.value).join(
+        t.order_update_key
+    ),
+    t.order_update_key.c.value,
+)
+_ORDERS = _with(select(t.imaging_order), t.imaging_order.c.id)
+_STUDIES = _with(select(t.study), t.study.c.uid)
+_STATEMENTS = _with(select(t.statement), t.statement.c.study)
+_SERIES = _with(select(t.series), t.series.c.study)
+_INSTANCES = _with(select(t.instance), t.instance.c.uid)
+_INSTANCES_OF = _with(select(t.instance.c.study, t.instance.c.doc), t.instance.c.study)
+_OWNERS = _with(
+    select(t.matching_key.c.rule, t.matching_key.c.value, t.matching_key.c.owner).where(
+        t.matching_key.c.side == bindparam("side")
+    ),
+    t.matching_key.c.value,
+)
+_ADD_UPDATE = t.order_update.insert().returning(t.order_update.c.id, sort_by_parameter_order=True)
+_OWE = t.outbox.insert().returning(t.outbox.c.id, sort_by_parameter_order=True)
+
+
+@cache
+def _insert_new(table: Table, dialect: str) -> Executable:
+    return insert_into(table, dialect).on_conflict_do_nothing()
+
+
+@cache
+def _insert_or_update(table: Table, dialect: str) -> Executable:
+    statement = insert_into(table, dialect)
+    changed = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+
+
+@cache
+def _delete_by_key(table: Table) -> Executable:
+    return delete(table).where(*(column == bindparam(column.name) for column in table.primary_key))
+
+
 class Transaction:
     """Reads and writes over one connection, inside a transaction that the store began and ends."""
 
@@ -41,13 +89,12 @@ class Transaction:
     # The ledger
 
     def messages(self, ids: Collection[str]) -> dict[str, StoredMessage]:
-        return {row.id: _message(row) for row in self._among(select(t.message), t.message.c.id, ids)}
+        return {row.id: _message(row) for row in self._among(_MESSAGES, ids)}
 
     def ids_by_message_id(self, message_ids: Collection[str]) -> dict[str, set[str]]:
         """Our ids of the messages that came with each of these `message_id`s."""
-        c = t.message.c
         found: dict[str, set[str]] = defaultdict(set)
-        for row in self._among(select(c.id, c.message_id), c.message_id, message_ids):
+        for row in self._among(_IDS_BY_MESSAGE_ID, message_ids):
             found[row.message_id].add(row.id)
         return found
 
@@ -57,29 +104,17 @@ class Transaction:
 
     # Orders
 
-    def updates(self, keys: Collection[Pair]) -> dict[int, tuple[OrderUpdate, list[Pair]]]:
-        """The updates under any of these keys (level, value), by row, each with all of its own keys."""
-        key = t.order_update_key.c
-        rows = {
-            row.id: _decode_update(row.doc)
-            for row in self._among(
-                select(t.order_update.c.id, t.order_update.c.doc).join(t.order_update_key),
-                tuple_(key.level, key.value),
-                keys,
-            )
-        }
-        own: dict[int, list[Pair]] = defaultdict(list)
-        for row in self._among(select(t.order_update_key), key.order_update, rows):
-            own[row.order_update].append((row.level, row.value))
-        return {row_id: (rows[row_id], own[row_id]) for row_id in rows}
+    def updates(self, keys: Collection[Pair]) -> dict[int, OrderUpdate]:
+        """The updates under any of these keys (level, value), by row."""
+        rows = self._among(_UPDATES, {value for _, value in keys})
+        return {row.id: _decode_update(row.doc) for row in rows if (row.level, row.value) in keys}
 
     def add_updates(self, updates: Sequence[tuple[str, OrderUpdate, Collection[Pair]]]) -> None:
         """Keeps what messages say: (message id, update, family keys)."""
         if not updates:
             return
         rows = [{"message": m, "doc": encode(u), "doc_version": t.DOC_VERSION} for m, u, _ in updates]
-        statement = t.order_update.insert().returning(t.order_update.c.id, sort_by_parameter_order=True)
-        ids = self._connection.execute(statement, rows).scalars().all()
+        ids = self._connection.execute(_ADD_UPDATE, rows).scalars().all()
         keys = [
             {"level": level, "value": value, "order_update": row_id}
             for row_id, (_, _, pairs) in zip(ids, updates, strict=True)
@@ -88,12 +123,10 @@ class Transaction:
         self._insert(t.order_update_key, keys)
 
     def orders(self, ids: Collection[str]) -> dict[str, Order]:
-        return {
-            row.id: _decode_order(row.doc) for row in self._among(select(t.imaging_order), t.imaging_order.c.id, ids)
-        }
+        return {row.id: _decode_order(row.doc) for row in self._among(_ORDERS, ids)}
 
     def save_orders(self, orders: Collection[Order], gone: Collection[str]) -> None:
-        self._delete(t.imaging_order, t.imaging_order.c.id, gone)
+        self._delete(t.imaging_order, [(order_id,) for order_id in gone])
         self._upsert(t.imaging_order, [{"id": o.id, "doc": encode(o), "doc_version": t.DOC_VERSION} for o in orders])
 
     # Studies and their objects
@@ -103,11 +136,11 @@ class Transaction:
             row.uid: StoredStudy(
                 row.uid, row.channel, row.revision, _decode_decision(row.doc), row.orders_digest, row.decided_at
             )
-            for row in self._among(select(t.study), t.study.c.uid, uids)
+            for row in self._among(_STUDIES, uids)
         }
-        for row in self._among(select(t.statement), t.statement.c.study, found):
+        for row in self._among(_STATEMENTS, found):
             found[row.study].statements[row.digest] = (_decode_statement(row.doc), row.instances)
-        for row in self._among(select(t.series), t.series.c.study, found):
+        for row in self._among(_SERIES, found):
             found[row.study].series[row.uid, row.modality] = row.instances
         return found
 
@@ -129,11 +162,7 @@ class Transaction:
             ],
         )
         statements = [(s.uid, d, doc, count) for s in studies for d, (doc, count) in s.statements.items()]
-        self._delete(
-            t.statement,
-            tuple_(t.statement.c.study, t.statement.c.digest),
-            [(uid, digest) for uid, digest, _, count in statements if not count],
-        )
+        self._delete(t.statement, [(uid, digest) for uid, digest, _, count in statements if not count])
         self._upsert(
             t.statement,
             [
@@ -143,26 +172,21 @@ class Transaction:
             ],
         )
         series = [(s.uid, uid, modality, count) for s in studies for (uid, modality), count in s.series.items()]
-        self._delete(
-            t.series,
-            tuple_(t.series.c.study, t.series.c.uid, t.series.c.modality),
-            [row[:3] for row in series if not row[3]],
-        )
+        self._delete(t.series, [row[:3] for row in series if not row[3]])
         self._upsert(
             t.series,
             [dict(zip(("study", "uid", "modality", "instances"), row, strict=True)) for row in series if row[3]],
         )
 
     def instances(self, uids: Collection[str]) -> dict[str, StoredInstance]:
-        return {row.uid: _decode_instance(row.doc) for row in self._among(select(t.instance), t.instance.c.uid, uids)}
+        return {row.uid: _decode_instance(row.doc) for row in self._among(_INSTANCES, uids)}
 
-    def instances_of(self, study: str) -> Iterator[StoredInstance]:
-        """The current objects of a study, by SOP Instance UID."""
-        rows = self._connection.execute(
-            select(t.instance.c.doc).where(t.instance.c.study == study).order_by(t.instance.c.uid)
-        )
-        for row in rows:
-            yield _decode_instance(row.doc)
+    def instances_of(self, studies: Collection[str]) -> dict[str, list[StoredInstance]]:
+        """The current objects of each of these studies."""
+        found: dict[str, list[StoredInstance]] = {uid: [] for uid in studies}
+        for row in self._among(_INSTANCES_OF, studies):
+            found[row.study].append(_decode_instance(row.doc))
+        return found
 
     def save_instances(self, instances: Collection[StoredInstance]) -> None:
         self._upsert(
@@ -184,22 +208,16 @@ class Transaction:
 
     def owners(self, side: str, keys: Collection[Pair]) -> dict[Pair, set[str]]:
         """The orders or studies (`side`) under each of these keys (rule, value)."""
-        c = t.matching_key.c
         found: dict[Pair, set[str]] = {key: set() for key in keys}
-        chosen = select(c.rule, c.value, c.owner).where(c.side == side)
-        for row in self._among(chosen, tuple_(c.rule, c.value), keys):
-            found[row.rule, row.value].add(row.owner)
+        for row in self._among(_OWNERS, {value for _, value in keys}, side=side):
+            if (row.rule, row.value) in found:
+                found[row.rule, row.value].add(row.owner)
         return found
 
     def save_owners(
         self, side: str, added: Collection[tuple[Pair, str]], removed: Collection[tuple[Pair, str]]
     ) -> None:
-        c = t.matching_key.c
-        self._delete(
-            t.matching_key,
-            tuple_(c.side, c.rule, c.value, c.owner),
-            [(side, *key, owner) for key, owner in removed],
-        )
+        self._delete(t.matching_key, [(side, value, rule, owner) for (rule, value), owner in removed])
         self._insert(t.matching_key, [{"side": side, "rule": r, "value": v, "owner": owner} for (r, v), owner in added])
 
     # History and outbox
@@ -220,8 +238,7 @@ class Transaction:
         """Queues events in their sequence; returns them with the ids of their rows."""
         if not events:
             return []
-        statement = t.outbox.insert().returning(t.outbox.c.id, sort_by_parameter_order=True)
-        ids = self._connection.execute(statement, [{"doc": encode(event)} for event in events]).scalars().all()
+        ids = self._connection.execute(_OWE, [{"doc": encode(event)} for event in events]).scalars().all()
         return [msgspec.structs.replace(event, id=row) for event, row in zip(events, ids, strict=True)]
 
     def owed(self, limit: int) -> list[Outbound]:
@@ -231,9 +248,9 @@ class Transaction:
 
     def settle(self, ids: Collection[int], counters: Mapping[str, int]) -> None:
         """Forgets confirmed events and counts what became of them."""
-        self._delete(t.outbox, t.outbox.c.id, ids)
+        self._delete(t.outbox, [(row,) for row in ids])
         for name, count in counters.items():
-            statement = insert_into(t.counter, self._connection).values(name=name, value=count)
+            statement = insert_into(t.counter, self._connection.dialect.name).values(name=name, value=count)
             self._connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["name"], set_={"value": t.counter.c.value + statement.excluded.value}
@@ -287,26 +304,24 @@ class Transaction:
 
     # Statements over sets
 
-    def _among(self, query: Select[Any], column: ColumnElement[Any], values: Collection[Any]) -> Iterator[Row[Any]]:
-        wanted = list(values)
-        for start in range(0, len(wanted), _IN_LIMIT):
-            yield from self._connection.execute(query.where(column.in_(wanted[start : start + _IN_LIMIT])))
+    def _among(self, query: Select[Any], wanted: Iterable[Any], **stated: str) -> Iterator[Row[Any]]:
+        values = list(wanted)
+        for start in range(0, len(values), _IN_LIMIT):
+            yield from self._connection.execute(query, {"wanted": values[start : start + _IN_LIMIT], **stated})
 
     def _insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
-            self._connection.execute(insert_into(table, self._connection).on_conflict_do_nothing(), rows)
+            self._connection.execute(_insert_new(table, self._connection.dialect.name), rows)
 
     def _upsert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
-            keys = [column.name for column in table.primary_key]
-            statement = insert_into(table, self._connection)
-            changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-            self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+            self._connection.execute(_insert_or_update(table, self._connection.dialect.name), rows)
 
-    def _delete(self, table: Table, column: ColumnElement[Any], values: Iterable[Any]) -> None:
-        wanted = list(values)
-        for start in range(0, len(wanted), _IN_LIMIT):
-            self._connection.execute(delete(table).where(column.in_(wanted[start : start + _IN_LIMIT])))
+    def _delete(self, table: Table, keys: Sequence[tuple[Any, ...]]) -> None:
+        """By primary key, its columns in the table's sequence."""
+        if keys:
+            names = [column.name for column in table.primary_key]
+            self._connection.execute(_delete_by_key(table), [dict(zip(names, key, strict=True)) for key in keys])
 
 
 def _message(row: Row[Any]) -> StoredMessage:
