@@ -164,13 +164,13 @@ def explain_key(
     settings, _ = _settings(context)
     with _store(settings).read() as db:
         found = explain.find(db, key)
-    if not found:
+    if not (found.studies or found.orders):
         print("nothing known has this key", file=sys.stderr)
         raise typer.Exit(EXIT_WRONG)
     if as_json:
         print(msgspec.json.encode(explain.as_json(found, redact=redact)).decode())
     else:
-        output.print(explain.as_text(found, key, redact=redact))
+        output.print(explain.as_text(found, redact=redact))
 
 
 @cli.command()

@@ -65,26 +65,32 @@ _MEANINGS = {
 
 
 class Explanation(Value):
-    """One study, or the orders that have the key where no study is known."""
+    """One study: the orders linked to it, and the other candidates."""
 
-    study: PublishedStudy | None
-    correlation: Correlation | None
+    study: PublishedStudy
+    correlation: Correlation
     orders: tuple[PublishedOrder, ...]
     candidates: tuple[PublishedOrder, ...]
     history: tuple[HistoryEntry, ...]
 
 
-def find(db: Transaction, key: str) -> list[Explanation]:
-    """Every study that has the key, those that wait for a person first; where there is none, the orders with it."""
+class Found(Value):
+    """What has a key: the studies, those first that wait for a person; where there is none, the orders."""
+
+    studies: tuple[Explanation, ...] = ()
+    orders: tuple[PublishedOrder, ...] = ()
+
+
+def find(db: Transaction, key: str) -> Found:
+    """Every study that has the key itself, or shares one with an order that has it."""
     known = db.orders(db.owners_of_value("order", key)).values()
     keys = linking(key for order in known for key in order_lookups(order))
     sharing = {uid for owners in db.owners("study", keys).values() for uid in owners}
     uids = {*db.studies_holding(key), *db.owners_of_value("study", key), *sharing}
     if not uids:
-        orders = tuple(published_order(order) for order in known)
-        return [Explanation(None, None, orders, (), ())] if orders else []
-    found = [_explanation(db, uid) for uid in sorted(uids)]
-    return sorted(found, key=lambda one: _WAITING_FIRST.index(one.correlation.verdict) if one.correlation else 9)
+        return Found(orders=tuple(published_order(order) for order in known))
+    studies = [_explanation(db, uid) for uid in sorted(uids)]
+    return Found(tuple(sorted(studies, key=lambda one: _WAITING_FIRST.index(one.correlation.verdict))))
 
 
 def _explanation(db: Transaction, uid: str) -> Explanation:
@@ -105,12 +111,12 @@ def _published(known: dict[str, Order], ids: Sequence[str]) -> tuple[PublishedOr
     return tuple(published_order(known[order_id]) for order_id in ids if order_id in known)
 
 
-def as_json(found: Sequence[Explanation], *, redact: bool) -> Any:
+def as_json(found: Found, *, redact: bool) -> Any:
     """`{"study", "correlation", "orders", "history"}` of one study; of several, the list of them under `studies`."""
-    shown = [
+    shown: list[dict[str, Any]] = [
         {"study": one.study, "correlation": one.correlation, "orders": one.orders, "history": one.history}
-        for one in found
-    ]
+        for one in found.studies
+    ] or [{"study": None, "correlation": None, "orders": found.orders, "history": ()}]
     answer = msgspec.to_builtins(shown[0] if len(shown) == 1 else {"studies": shown})
     return _redacted(answer) if redact else answer
 
@@ -129,16 +135,17 @@ def _redacted(value: Any) -> Any:
     return {name: _HIDDEN if name in hidden and known else _redacted(known) for name, known in value.items()}
 
 
-def as_text(found: Sequence[Explanation], key: str, *, redact: bool) -> RenderableType:
+def as_text(found: Found, *, redact: bool) -> RenderableType:
     """The first study whole, the others in a line each."""
-    if found[0].study is None:
-        return _orders_only(found[0].orders, redact)
+    if not found.studies:
+        return _orders_only(found.orders, redact)
+    first, *others = found.studies
     parts: list[RenderableType] = []
-    if len(found) > 1:
-        parts.append(f"{len(found)} studies have this key; the others:")
-        parts += [f"  {_uid(one)}  {_verdict(one).verdict}" for one in found[1:]]
+    if others:
+        parts.append(f"{len(found.studies)} studies have this key; the others:")
+        parts += [f"  {one.study.study_instance_uid}  {one.correlation.verdict}" for one in others]
         parts.append("")
-    return Group(*parts, *_study(found[0], redact))
+    return Group(*parts, *_study(first, redact))
 
 
 def _orders_only(orders: Sequence[PublishedOrder], redact: bool) -> RenderableType:
@@ -147,8 +154,7 @@ def _orders_only(orders: Sequence[PublishedOrder], redact: bool) -> RenderableTy
 
 
 def _study(one: Explanation, redact: bool) -> list[RenderableType]:
-    study, decided = one.study, _verdict(one)
-    assert study is not None  # noqa: S101 (the caller saw it)
+    study, decided = one.study, one.correlation
     numbers = ", ".join(_shown(number.value, redact) for number in study.accession_numbers) or "none"
     meaning, change = _MEANINGS.get(decided.reason or "", ("", ""))
     title = Text.assemble(
@@ -179,7 +185,7 @@ def _study(one: Explanation, redact: bool) -> list[RenderableType]:
 
 
 def _why(one: Explanation, redact: bool) -> str:
-    decided = _verdict(one)
+    decided = one.correlation
     if decided.verdict is Verdict.MATCHED:
         return f"linked by {decided.rule} to {', '.join(_name(order, redact) for order in one.orders)}"
     return f"not linked: {decided.reason}"
@@ -187,7 +193,7 @@ def _why(one: Explanation, redact: bool) -> str:
 
 def _candidate(one: Explanation, order: PublishedOrder, redact: bool) -> RenderableType:
     """One order beside the study: each comparison with both values and their places."""
-    decided = _verdict(one)
+    decided = one.correlation
     linked = order in one.orders
     shown = _grid(title=f"{'Order' if linked else 'Candidate'} {_name(order, redact)}, {order.status}")
     shown.add_row("", "this study", "the order", "outcome", style="dim")
@@ -214,15 +220,6 @@ def _history(one: Explanation) -> RenderableType:
 
 def _grid(title: str | None = None) -> Table:
     return Table(box=None, show_header=False, pad_edge=False, title=title, title_justify="left", title_style="bold")
-
-
-def _verdict(one: Explanation) -> Correlation:
-    assert one.correlation is not None  # noqa: S101 (every study has one)
-    return one.correlation
-
-
-def _uid(one: Explanation) -> str:
-    return one.study.study_instance_uid if one.study else ""
 
 
 def _shown(value: str, redact: bool) -> str:

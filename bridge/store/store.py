@@ -98,9 +98,7 @@ class Store:
 
 
 def _head() -> str:
-    head = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
-    assert head is not None  # noqa: S101 (the package ships at least one migration)
-    return head
+    return str(ScriptDirectory(str(_MIGRATIONS)).get_current_head())
 
 
 @contextmanager
