@@ -21,7 +21,7 @@ from bridge import amqp, figures
 from bridge.app import topology_of
 from bridge.config import load_channels, starter_channels
 from bridge.core.channel import DataType
-from bridge.core.errors import BridgeError, ConfigError, Unavailable
+from bridge.core.errors import ConfigError, Unavailable
 from bridge.core.rules import RULES
 from bridge.examples import example_file
 from bridge.formats.dicom import read_instance
@@ -32,6 +32,7 @@ from bridge.store.store import Store
 FOLDER = Path("demo")
 _PATIENCE = 20.0  # seconds until an event that is owed counts as missing
 _COLUMNS = "{:<22} {:<7} {:>16}  {:<9} {:<44} {}"
+_END = "demo.end"  # routing key of what is published last, for the demo's own consumer
 _KEYS = {rule.name for rule in RULES}
 _SHARED_NUMBER = "2008050417172310"
 
@@ -194,11 +195,14 @@ class _Shown:
         listening = threading.Event()
 
         def listen() -> None:
-            with suppress(BridgeError):  # the broker ends with the demo
-                for key, body in amqp.events(url, exchange, "#", None):
-                    listening.set() if not key else self._events.put(body)
+            for key, body in amqp.events(url, exchange, "#", None):
+                if key == _END:
+                    break
+                listening.set() if not key else self._events.put(body)
 
-        threading.Thread(target=listen, daemon=True).start()
+        self._exchange = exchange
+        self._listener = threading.Thread(target=listen, daemon=True)
+        self._listener.start()
         if not listening.wait(_PATIENCE):
             raise Unavailable("the demo's own consumer got no queue")
 
@@ -221,7 +225,10 @@ class _Shown:
             expected.remove(happened)
 
     def rest(self) -> None:
-        """Shows what came without being expected; a mistake."""
+        """Ends listening, and shows what came without being expected; a mistake."""
+        end = amqp.Publication(self._exchange, _END, b"", amqp.properties(), key=_END)
+        amqp.publish(self._url, [end])
+        self._listener.join(_PATIENCE)
         while not self._events.empty():
             if happened := self._show(self._next()):
                 self.mistakes.append(f"unexpected event {' '.join(happened)}")
