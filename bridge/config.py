@@ -14,7 +14,16 @@ from zoneinfo import ZoneInfo
 import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from bridge.core.channel import DEFAULT_ATTRIBUTES, Channel, DataType, Destination, Example, Source, covers
+from bridge.core.channel import (
+    DEFAULT_ATTRIBUTES,
+    ORDER_MESSAGES,
+    Channel,
+    DataType,
+    Destination,
+    Example,
+    Source,
+    covers,
+)
 from bridge.core.errors import ConfigError
 from bridge.core.events import EVENTS
 
@@ -102,22 +111,11 @@ def _from_environment() -> dict[str, Any]:
     return stated
 
 
-DEFAULT_MESSAGE_TYPES = ("ORM^O01", "OMI^O23", "OMG^O19")
-
-
 def _timezone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise ValueError("write the name of a time zone, such as Europe/Berlin") from None
-    return name
-
-
-def _codec(name: str) -> str:
-    try:
-        "".encode(name)
-    except LookupError:
-        raise ValueError("write the name of a character set, such as ISO-8859-1") from None
     return name
 
 
@@ -132,13 +130,11 @@ class _SourceFile(_Part):
     queue: str = Field(min_length=1, max_length=255)
     bindings: list[str] = Field(min_length=1)
     prefetch: int | None = Field(None, ge=1, le=65535)
-    charset: Annotated[str, AfterValidator(_codec)] = "ISO-8859-1"
+    charset: str = "ISO-8859-1"
 
 
 class _FilterFile(_Part):
-    message_types: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}$")]] = list(
-        DEFAULT_MESSAGE_TYPES
-    )
+    message_types: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}$")]] = list(ORDER_MESSAGES)
 
 
 class _TransformerFile(_Part):

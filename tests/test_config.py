@@ -131,6 +131,13 @@ def test_a_dicom_attribute_that_there_is_not_is_a_mistake(tmp_path: Path) -> Non
         checked_channels(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["nonsense", "cp437"])
+def test_a_character_set_that_hl7_is_not_read_in_is_a_mistake(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.toml").write_text(CHANNEL + f"charset = '{name}'\n")
+    with pytest.raises(ConfigError, match=r"source\.charset"):
+        checked_channels(tmp_path)
+
+
 @pytest.mark.parametrize(
     "lines",
     [

@@ -34,6 +34,9 @@ DEFAULT_ATTRIBUTES = (
     "RequestAttributesSequence",
 )
 
+# The imaging orders that are read, and that a channel accepts unless it says otherwise.
+ORDER_MESSAGES = ("ORM^O01", "OMI^O23", "OMG^O19")
+
 
 class DataType(StrEnum):
     """Mirth's names of the data types that a channel can carry."""

@@ -9,14 +9,13 @@ from typing import Any
 
 from msgspec import UNSET
 
+from bridge.core.channel import ORDER_MESSAGES
 from bridge.core.errors import Invalid
 from bridge.core.model import Filtered, Identifier, OrderMessage, OrderUpdate, Stated
 from bridge.formats import hl7
 from bridge.formats.hl7 import Message, Segment
 from bridge.formats.hl7_orders import Group, Reader
 from bridge.formats.hl7_values import first, known, text
-
-ORDER_MESSAGES = ("ORM^O01", "OMI^O23", "OMG^O19")
 
 _TRIGGERS = {"ORM": "O01", "OMI": "O23", "OMG": "O19"}  # where MSH-9 states no trigger event
 _TYPE = re.compile(r"[A-Z0-9]{3}(\^[A-Z0-9]{3})?")

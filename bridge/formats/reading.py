@@ -6,6 +6,7 @@ from bridge.core.channel import Channel, DataType
 from bridge.core.errors import ConfigError, Invalid
 from bridge.core.model import Filtered, Instance, OrderMessage
 from bridge.core.ports import Inbound
+from bridge.formats import hl7_charsets
 from bridge.formats.dicom import read_instance
 from bridge.formats.dicom_values import attribute_tag
 from bridge.formats.hl7_messages import read_orders
@@ -21,6 +22,8 @@ _TYPES = {DataType.HL7V2: _ER7 | _UNTYPED, DataType.DICOM: _PART10 | _UNTYPED}
 def mistakes(channel: Channel) -> list[str]:
     """What a channel names that its format does not know, one line each."""
     found = []
+    if hl7_charsets.codec(channel.source.charset) is None:
+        found.append(f"{channel.name}: source.charset: write the name of a character set, such as ISO-8859-1")
     for name in channel.destination.attributes:
         try:
             attribute_tag(name)
