@@ -19,7 +19,6 @@ from bridge.core.publishing import (
     cloud_event,
     correlation,
     instance_data,
-    ordered_modalities,
     outbound,
     published_order,
     published_study,
@@ -192,8 +191,8 @@ class Correlation:
         new_statement = self._count(study, instance, +1)
         if moved_from and moved_from != study.uid:
             self._decide(self._studies[moved_from], cause)
-        published = new_statement or known or study.decision is None
-        if not (published and self._decide(study, cause, arrived=stored, replaced=known is not None)):
+        may_differ = new_statement or known or study.decision is None
+        if not (may_differ and self._decide(study, cause, replaced=known is not None)):
             self._publish_instances(study, [stored], cause)
 
     def _study(self, uid: str, channel: str) -> StoredStudy:
@@ -205,7 +204,7 @@ class Correlation:
 
     def _count(self, study: StoredStudy, instance: Instance, change: int) -> bool:
         """Adds or removes one object; says whether the study's set of statements changed."""
-        digest = sha256(encode(instance.statement)).hexdigest()[:32]
+        digest = _digest(instance.statement)
         before = study.current_statements()
         _, count = study.statements.get(digest, (instance.statement, 0))
         study.statements[digest] = (instance.statement, count + change)
@@ -220,16 +219,14 @@ class Correlation:
 
     # Verdicts
 
-    def _decide(
-        self, study: StoredStudy, cause: Cause, *, arrived: StoredInstance | None = None, replaced: bool = False
-    ) -> bool:
+    def _decide(self, study: StoredStudy, cause: Cause, *, replaced: bool = False) -> bool:
         """Decides a study again and queues what its consumers must know; says whether that included its objects."""
         statements = study.current_statements()
         ids = self._orders_by_key.owners(linking(study_lookups(statements)))
         self._load_orders(ids)
         decision = decide(statements, [order for order_id in ids if (order := self._orders[order_id])])
         linked = self._linked(decision)
-        digest = sha256(encode([published_order(order) for order in linked])).hexdigest()[:32]
+        digest = _digest([published_order(order) for order in linked])
         before, digest_before = study.decision, study.orders_digest
         if decision == before and digest == digest_before and not replaced:
             return False
@@ -241,20 +238,18 @@ class Correlation:
         for name in names:
             self._publish_study(name, study, before, cause)
         if decision.verdict is Verdict.MATCHED and digest != digest_before:
-            self._publish_instances(study, self._all_instances(study, arrived), cause, before)
+            self._publish_instances(study, self._all_instances(study), cause, before)
             return True
         return False
 
     def _linked(self, decision: Decision) -> tuple[Order, ...]:
         return tuple(order for order_id in decision.orders if (order := self._orders[order_id]))
 
-    def _all_instances(self, study: StoredStudy, arrived: StoredInstance | None) -> list[StoredInstance]:
+    def _all_instances(self, study: StoredStudy) -> list[StoredInstance]:
         """The current objects of a study, the stored ones and those of this transaction."""
         self._load_stored_instances([study.uid])
         found = {one.instance.sop_instance_uid: one for one in self._stored_instances[study.uid]}
         found.update({uid: one for uid in self._changed_instances if (one := self._instances[uid])})
-        if arrived:
-            found[arrived.instance.sop_instance_uid] = arrived
         return [one for _, one in sorted(found.items()) if one.instance.statement.study_instance_uid == study.uid]
 
     def _remember(self, study: StoredStudy, before: Decision | None, cause: Cause, events: Sequence[str]) -> None:
@@ -285,8 +280,7 @@ class Correlation:
             lineage=Lineage(None, cause.message),
         )
         event = cloud_event(self._origin, name, subject=study.uid, partition=study.uid, time=cause.at, data=data)
-        modalities = ordered_modalities({modality for _, modality in study.series if modality})
-        self._owe(event, study.channel, routing_keys(name, modalities), cause)
+        self._owe(event, study.channel, routing_keys(name, data.study.modalities), cause)
 
     def _publish_instances(
         self, study: StoredStudy, instances: Iterable[StoredInstance], cause: Cause, before: Decision | None = None
@@ -338,6 +332,11 @@ class Correlation:
         self._studies_by_key.save()
         db.add_history(self._history)
         return db.owe(self._events)
+
+
+def _digest(value: Any) -> str:
+    """Equal for equal values."""
+    return sha256(encode(value)).hexdigest()[:32]
 
 
 def series_of(study: StoredStudy) -> tuple[SeriesSummary, ...]:

@@ -22,6 +22,7 @@ from bridge.app import topology_of
 from bridge.config import load_channels, starter_channels
 from bridge.core.channel import DataType
 from bridge.core.errors import ConfigError, Unavailable
+from bridge.core.events import event_name
 from bridge.core.rules import RULES
 from bridge.examples import example_file
 from bridge.formats.dicom import read_instance
@@ -259,7 +260,7 @@ class _Shown:
 
     def _show(self, event: dict[str, Any]) -> tuple[str, str, str] | None:
         """Prints one event; returns object, fact, and order or reason of those that a step states."""
-        entity, _, fact = event["type"].removeprefix("io.github.hl7dicombridge.").removesuffix(".v1").partition(".")
+        entity, _, fact = event_name(event["type"]).partition(".")
         data = event["data"]
         if entity == "message":
             name = self._names.get(data["message"]["messageID"], "?")

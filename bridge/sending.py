@@ -8,6 +8,7 @@ from uuid import uuid4
 from bridge.amqp import Publication, properties
 from bridge.core.channel import Channel, DataType
 from bridge.core.errors import ConfigError, Invalid
+from bridge.core.events import event_name
 from bridge.formats import hl7
 from bridge.formats.dicom import read_instance
 
@@ -64,7 +65,7 @@ def _modality(body: bytes) -> str:
 def one_line(body: bytes) -> str:
     """An event in one line: type, subject, verdict, what decided, orders."""
     event = json.loads(body)
-    name = event["type"].removeprefix("io.github.hl7dicombridge.").removesuffix(".v1")
+    name = event_name(event["type"])
     data = event["data"]
     if "correlation" not in data:
         return f"{name}  {data['channel']}  {data['code']}"

@@ -19,6 +19,7 @@ from bridge.core.reconciliation import Difference
 from bridge.core.struct import Value
 
 CONTENT_TYPE = "application/cloudevents+json"
+_TYPE_PREFIX, _TYPE_SUFFIX = "io.github.hl7dicombridge.", ".v1"
 
 
 class PublishedNumber(Value):
@@ -230,7 +231,12 @@ EVENTS: dict[str, type[InstanceData] | type[StudyData] | type[RejectedData]] = {
 
 def event_type(name: str) -> str:
     """The CloudEvents type of an event."""
-    return f"io.github.hl7dicombridge.{name}.v1"
+    return f"{_TYPE_PREFIX}{name}{_TYPE_SUFFIX}"
+
+
+def event_name(event_type: str) -> str:
+    """The event that a CloudEvents type names."""
+    return event_type.removeprefix(_TYPE_PREFIX).removesuffix(_TYPE_SUFFIX)
 
 
 def schema_id(name: str) -> str:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Executable, Row, Select, Table, bindparam, delete, func, select
@@ -18,7 +18,6 @@ from bridge.store import schema as t
 from bridge.store.dialects import insert_into
 from bridge.store.rows import HistoryEntry, StoredInstance, StoredMessage, StoredStudy
 
-T = TypeVar("T")
 Pair = tuple[str, str]
 
 _IN_LIMIT = 500  # values in one IN: far below what either database allows
