@@ -2,7 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check bench schemas
+FUZZED := hl7 dicom instance_number hl7_xml dicom_xml dicom_json
+FUZZ_SECONDS ?= 600
+
+.PHONY: setup demo test check bench fuzz schemas
 
 setup: .venv/.complete
 
@@ -27,6 +30,12 @@ check: setup          # what CI runs
 
 bench: setup          # speed, as ratios on one machine
 	$(BIN)/python tests/bench/bench.py
+
+fuzz: $(addprefix fuzz-,$(FUZZED))  # each reader with mutated real input, FUZZ_SECONDS each; make -j2 fuzz runs two at once
+
+fuzz-%: setup
+	$(BIN)/python -m pip --quiet --disable-pip-version-check install --group fuzz
+	$(BIN)/python -m tests.fuzz.fuzz $* $(FUZZ_SECONDS)
 
 schemas: setup        # after a change of the events
 	$(BIN)/python -m bridge.schema

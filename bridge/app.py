@@ -85,7 +85,7 @@ class Bridge:
         self._consumer = Consumer(url, topology.sources, prepare)
         self._relay = Relay(store, destination(self._publisher, {c.name: c.destination.exchange for c in channels}))
         origin = Origin(settings.site, store.epoch())
-        intake = Intake(store, channels, origin, now, self._relay.owe)
+        intake = Intake(store, channels, origin, now, self._relay.owe, settings.limits)
         queues = {channel.source.queue: channel.name for channel in channels}
         self._source = RabbitMQSource(self._consumer, self._publisher, queues, intake.receive)
 

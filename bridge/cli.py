@@ -11,7 +11,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from bridge import __version__, amqp, app, explain, figures, sending
+from bridge import __version__, amqp, app, explain, figures, inspection, sending
 from bridge.config import Settings, channels_place, load_channels, load_settings
 from bridge.core.channel import Channel, DataType
 from bridge.core.errors import BridgeError, ConfigError, Unavailable
@@ -29,9 +29,10 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Correlates HL7 v2 imaging orders with DICOM objects, and publishes enriched events.",
 )
-output = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
+output = Console(soft_wrap=True, highlight=False, markup=False, width=None if sys.stdout.isatty() else 140)
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+Redact = Annotated[bool, typer.Option("--redact", help="Hide patient data.")]
 
 
 def main() -> None:
@@ -158,7 +159,7 @@ def explain_key(
     context: typer.Context,
     key: Annotated[str, typer.Argument(help="A UID, accession, placer or filler number, or patient ID.")],
     as_json: Json = False,
-    redact: Annotated[bool, typer.Option("--redact", help="Hide patient data.")] = False,
+    redact: Redact = False,
 ) -> None:
     """Why a study is linked to an order, or why not."""
     settings, _ = _settings(context)
@@ -171,6 +172,39 @@ def explain_key(
         print(msgspec.json.encode(explain.as_json(found, redact=redact)).decode())
     else:
         output.print(explain.as_text(found, redact=redact))
+
+
+@cli.command(name="inspect")
+def inspect_files(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="HL7 or DICOM files, - for the standard input.")],
+    data_type: Annotated[DataType | None, typer.Option("--as", help="What they are, where it cannot be seen.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Read as this channel does.")] = None,
+    as_json: Json = False,
+    redact: Redact = False,
+) -> None:
+    """What the bridge reads in HL7 or DICOM files."""
+    for file in files:
+        if str(file) != "-" and (file.is_dir() or not file.exists()):
+            print(f"there is no file {file}", file=sys.stderr)
+            raise typer.Exit(EXIT_USAGE)
+    settings, _ = _settings(context)
+    channels = app.checked_channels(channels_place(settings))
+    if channel is not None:
+        channels = [one for one in channels if one.name == channel]
+        if not channels:
+            print(f"there is no enabled channel {channel}", file=sys.stderr)
+            raise typer.Exit(EXIT_USAGE)
+        data_type = data_type or channels[0].source.data_type
+    messages = [one for file in files for one in inspection.inspect(file, channels, data_type, settings.limits)]
+    if redact:
+        messages = inspection.hidden(messages)
+    if as_json:
+        print(json.dumps(inspection.as_json(messages), ensure_ascii=False, indent=2))
+    else:
+        output.print(inspection.as_text(messages, output.width), soft_wrap=False)
+    if any(one.outcome == "ERROR" for one in messages):
+        raise typer.Exit(EXIT_WRONG)
 
 
 @cli.command()

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from bridge.core.channel import (
     DEFAULT_ATTRIBUTES,
-    ORDER_MESSAGES,
+    READ_MESSAGES,
     Channel,
     DataType,
     Destination,
@@ -26,10 +26,12 @@ from bridge.core.channel import (
 )
 from bridge.core.errors import ConfigError
 from bridge.core.events import EVENTS
+from bridge.core.limits import DEFAULT_LIMITS, Limits
 
 _APPLICATION = "hl7-dicom-bridge"
 _SECRETS = ("amqp_url", "database_url")  # may also stand in a file that BRIDGE_…_FILE names
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
 
 def _duration(text: object) -> object:
@@ -42,6 +44,22 @@ def _duration(text: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+def _size(text: object) -> object:
+    """`4194304`, `64KiB`, `4MiB`, `1GiB` in bytes."""
+    if isinstance(text, str) and text[-3:] in _BYTES and text[:-3].strip().isdigit():
+        return int(text[:-3]) * _BYTES[text[-3:]]
+    return text
+
+
+def _folders(stated: object) -> object:
+    """Several in one environment variable are separated as in PATH."""
+    return [folder for folder in stated.split(os.pathsep) if folder] if isinstance(stated, str) else stated
+
+
+Bound = Annotated[int, Field(ge=1)]
+Size = Annotated[int, BeforeValidator(_size), Field(ge=1)]
 
 
 class Settings(BaseModel):
@@ -58,6 +76,22 @@ class Settings(BaseModel):
     site: str = Field("default", pattern=r"^[A-Za-z0-9._-]+$")
     log_format: Literal["text", "json"] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    reference_folders: Annotated[tuple[Path, ...], BeforeValidator(_folders)] = ()
+    max_message_size: Size = DEFAULT_LIMITS.max_message_size
+    max_inflated_size: Size = DEFAULT_LIMITS.max_inflated_size
+    max_field_size: Size = DEFAULT_LIMITS.max_field_size
+    max_segments: Bound = DEFAULT_LIMITS.max_segments
+    max_fields: Bound = DEFAULT_LIMITS.max_fields
+    max_elements: Bound = DEFAULT_LIMITS.max_elements
+    max_nesting: Annotated[Bound, Field(le=200)] = DEFAULT_LIMITS.max_nesting  # Python's own bound is near 1,000
+    max_orders: Bound = DEFAULT_LIMITS.max_orders
+    max_messages: Bound = DEFAULT_LIMITS.max_messages
+
+    @property
+    def limits(self) -> Limits:
+        """What one message may make the bridge read."""
+        bounds = {name: getattr(self, name) for name in Limits.__struct_fields__}
+        return Limits(**bounds | {"reference_folders": tuple(str(folder) for folder in self.reference_folders)})
 
 
 def load_settings(config: Path | None = None) -> tuple[Settings, Path | None]:
@@ -91,6 +125,8 @@ def _from_file(file: Path) -> dict[str, Any]:
     stated = _toml(file.read_bytes(), str(file))
     if isinstance(stated.get("channels"), str):
         stated["channels"] = file.parent / stated["channels"]
+    if isinstance(stated.get("reference_folders"), list):
+        stated["reference_folders"] = [file.parent / str(folder) for folder in stated["reference_folders"]]
     prefix, relative, database = str(stated.get("database_url", "")).partition("sqlite:///")
     if relative and not prefix and not database.startswith("/"):
         stated["database_url"] = f"sqlite:///{file.parent.resolve() / database}"
@@ -134,7 +170,7 @@ class _SourceFile(_Part):
 
 
 class _FilterFile(_Part):
-    message_types: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}$")]] = list(ORDER_MESSAGES)
+    message_types: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}$")]] = list(READ_MESSAGES)
 
 
 class _TransformerFile(_Part):
@@ -159,7 +195,7 @@ class _ExampleFile(_Part):
     name: str
     file: str
     outcome: Literal["TRANSFORMED", "FILTERED", "ERROR"] = "TRANSFORMED"
-    orders: int | None = Field(None, ge=1)
+    orders: int | None = Field(None, ge=0)
     code: str | None = None
 
 

@@ -11,7 +11,7 @@ from bridge.core.channel import Channel
 from bridge.core.decision import Decision, Verdict
 from bridge.core.events import CloudEvent, Lineage, Previous, SeriesSummary, StudyData
 from bridge.core.matching import decide
-from bridge.core.model import Instance, OrderUpdate
+from bridge.core.model import Fact, HL7Fact, Instance, OrderUpdate
 from bridge.core.orders import Order, assemble, family_keys
 from bridge.core.ports import Outbound
 from bridge.core.publishing import (
@@ -66,7 +66,7 @@ class Correlation:
         self._orders_by_key = KeyIndex(db, "order")
         self._studies_by_key = KeyIndex(db, "study")
         self._updates: dict[Pair, dict[bytes, OrderUpdate]] = {}  # by family key, then by content
-        self._new_updates: list[tuple[str, OrderUpdate, frozenset[Pair]]] = []
+        self._new_facts: list[tuple[str, HL7Fact]] = []
         self._orders: dict[str, Order | None] = {}
         self._changed_orders: set[str] = set()
         self._studies: dict[str, StoredStudy] = {}
@@ -80,8 +80,10 @@ class Correlation:
 
     # Loading in sets, ahead of the single messages
 
-    def prepare(self, updates: Collection[OrderUpdate], instances: Collection[Instance]) -> None:
+    def prepare(self, facts: Sequence[Fact]) -> None:
         """Loads what these facts will need; what turns out to be needed beyond it is loaded when it is."""
+        updates = [fact for fact in facts if isinstance(fact, OrderUpdate)]
+        instances = [fact for fact in facts if isinstance(fact, Instance)]
         self._load_family({key for update in updates for key in family_keys(update)})
         named = {key for update in updates for order in assemble([update]).values() for key in order_lookups(order)}
         self._orders_by_key.load(named)
@@ -99,7 +101,7 @@ class Correlation:
         """Every update that is connected with these keys, through however many others."""
         missing = {key for key in keys if key not in self._updates}
         while missing:
-            found = self._db.updates(missing)
+            found = self._db.facts(OrderUpdate, missing)
             for key in missing:
                 self._updates.setdefault(key, {})
             reached = set()
@@ -133,17 +135,26 @@ class Correlation:
             self._instances.update(dict.fromkeys(missing))
             self._instances.update(self._db.instances(missing))
 
+    def apply(self, cause: Cause, facts: Sequence[Fact]) -> None:
+        """What one message says."""
+        updates = [fact for fact in facts if isinstance(fact, OrderUpdate)]
+        if updates:
+            self._apply_updates(cause, updates)
+        for fact in facts:
+            if isinstance(fact, Instance):
+                self._apply_instance(cause, fact)
+            else:
+                self._new_facts.append((cause.message, fact))
+
     # Orders
 
-    def apply_updates(self, cause: Cause, updates: Sequence[OrderUpdate]) -> None:
+    def _apply_updates(self, cause: Cause, updates: Sequence[OrderUpdate]) -> None:
         """What one message says about orders: every study that shares an old or new key is decided again."""
         keys = {key for update in updates for key in family_keys(update)}
         self._load_family(keys)
         before = assemble(self._family(keys))
         for update in updates:
-            own = family_keys(update)
-            self._new_updates.append((cause.message, update, own))
-            for key in own:
+            for key in family_keys(update):
                 self._updates[key][encode(update)] = update
         after = assemble(self._family(keys)) | (assemble(u for u in updates if not family_keys(u)))
         touched: set[Pair] = set()
@@ -175,7 +186,7 @@ class Correlation:
 
     # Objects
 
-    def apply_instance(self, cause: Cause, instance: Instance) -> None:
+    def _apply_instance(self, cause: Cause, instance: Instance) -> None:
         """One object. Under a known SOP Instance UID the same header says nothing new, another one replaces it."""
         self._load_instances([instance.sop_instance_uid])
         known = self._instances[instance.sop_instance_uid]
@@ -323,7 +334,7 @@ class Correlation:
     def save(self) -> list[Outbound]:
         """Writes everything, and returns the events owed with their rows."""
         db = self._db
-        db.add_updates(self._new_updates)
+        db.add_facts(self._new_facts)
         changed = {order_id: self._orders[order_id] for order_id in self._changed_orders}
         db.save_orders([o for o in changed.values() if o], [order_id for order_id, o in changed.items() if not o])
         db.save_instances([one for uid in self._changed_instances if (one := self._instances[uid])])

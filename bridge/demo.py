@@ -86,7 +86,8 @@ _ORDER_AFTER_ITS_OBJECT = [Step("examples/orm-late.hl7", [("rtplan.dcm", "enrich
 _TROUBLE = [
     Step("pydicom:CT_small.dcm"),  # delivered twice: no second event
     Step("truncated.dcm", [("truncated.dcm", "rejected", "dicom-truncated")]),
-    Step("examples/adt-a08.hl7"),  # not an order: filtered
+    Step("examples/adt-a08.hl7"),  # a patient: read and kept
+    Step("examples/ack.hl7"),  # an acknowledgement: filtered
     Step("examples/garbage.hl7", [("garbage.hl7", "rejected", "hl7-no-msh")]),
 ]
 
@@ -112,7 +113,7 @@ def run() -> int:
             for title, steps in (
                 ("", _ORDERS_FIRST + _objects()),
                 ("an order that arrives after its object", _ORDER_AFTER_ITS_OBJECT),
-                ("a duplicate, a message that is no order, and two that cannot be read", _TROUBLE),
+                ("a duplicate, two messages that are no orders, and two that cannot be read", _TROUBLE),
             ):
                 print(f"-- {title}" if title else "-- orders first, then objects")
                 for step in steps:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from bridge.core.channel import Channel, Example
 from bridge.core.errors import Invalid
-from bridge.core.model import Filtered, OrderMessage
+from bridge.core.model import Filtered, OrderUpdate, Reading
 from bridge.core.ports import Inbound
-from bridge.formats.reading import read
+from bridge.formats.reading import Content, contents, read
 
 _PYDICOM = "pydicom:"
 
@@ -26,21 +26,29 @@ def _failure(channel: Channel, example: Example) -> str | None:
         body = example_file(channel.folder, example.file).read_bytes()
     except OSError as error:
         return f"{example.file}: {error.strerror}"
-    orders = code = None
     try:
-        fact = read(Inbound(channel.name, body), channel)
-        outcome = "FILTERED" if isinstance(fact, Filtered) else "TRANSFORMED"
-        orders = len(fact.updates) if isinstance(fact, OrderMessage) else None
+        said = [_said(content, channel) for content in contents(Inbound(channel.name, body), channel.source.data_type)]
     except Invalid as error:
-        outcome, code = "ERROR", error.code
+        said = [error]
+    updates = [fact for one in said if isinstance(one, Reading) for fact in one.facts if isinstance(fact, OrderUpdate)]
     for what, expected, found in (
-        ("outcome", example.outcome, outcome),
-        ("orders", example.orders, orders),
-        ("code", example.code, code),
+        ("outcome", example.outcome, {_OUTCOMES[type(one)] for one in said}),
+        ("orders", example.orders, {len(updates)}),
+        ("code", example.code, {one.code if isinstance(one, Invalid) else None for one in said}),
     ):
-        if expected is not None and expected != found:
-            return f"{what} is {found}, not {expected}"
+        if expected is not None and found != {expected}:
+            return f"{what} is {', '.join(map(str, found))}, not {expected}"
     return None
+
+
+_OUTCOMES = {Reading: "TRANSFORMED", Filtered: "FILTERED", Invalid: "ERROR"}
+
+
+def _said(content: Content, channel: Channel) -> Reading | Filtered | Invalid:
+    try:
+        return read(content, channel)
+    except Invalid as error:
+        return error
 
 
 def example_file(folder: str, name: str) -> Path:

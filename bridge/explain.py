@@ -13,13 +13,13 @@ from bridge.core.decision import Decision, Verdict
 from bridge.core.events import Correlation, PublishedOrder, PublishedPatient, PublishedStudy
 from bridge.core.orders import Order
 from bridge.core.publishing import correlation, published_order, published_study
+from bridge.core.redaction import HIDDEN, redacted
 from bridge.core.rules import linking, order_lookups
 from bridge.core.struct import Value
 from bridge.correlation import series_of
 from bridge.store.rows import HistoryEntry
 from bridge.store.transaction import Transaction
 
-_HIDDEN = "●●●"
 _STYLES = {Verdict.MATCHED: "bold green", Verdict.PENDING: "bold yellow"}
 _WAITING_FIRST = (Verdict.CONFLICT, Verdict.AMBIGUOUS, Verdict.PENDING, Verdict.MATCHED)
 
@@ -118,21 +118,7 @@ def as_json(found: Found, *, redact: bool) -> Any:
         for one in found.studies
     ] or [{"study": None, "correlation": None, "orders": found.orders, "history": ()}]
     answer = msgspec.to_builtins(shown[0] if len(shown) == 1 else {"studies": shown})
-    return _redacted(answer) if redact else answer
-
-
-_PATIENT_DATA = {"value", "alphabetic", "ideographic", "phonetic", "birthDate", "sex", "visitNumber", "accountNumber"}
-_ORDER_DATA = {*_PATIENT_DATA, "clinicalInformation", "reason"}
-
-
-def _redacted(value: Any) -> Any:
-    """The same without what patients, or their orders, could be recognised by."""
-    if isinstance(value, list | tuple):
-        return [_redacted(one) for one in value]
-    if not isinstance(value, dict):
-        return value
-    hidden = _ORDER_DATA if "clinicalInformation" in value else _PATIENT_DATA
-    return {name: _HIDDEN if name in hidden and known else _redacted(known) for name, known in value.items()}
+    return redacted(answer) if redact else answer
 
 
 def as_text(found: Found, *, redact: bool) -> RenderableType:
@@ -223,7 +209,7 @@ def _grid(title: str | None = None) -> Table:
 
 
 def _shown(value: str, redact: bool) -> str:
-    return _HIDDEN if redact else value
+    return HIDDEN if redact else value
 
 
 def _tag(tag: str) -> str:
@@ -238,7 +224,7 @@ def _name(order: PublishedOrder, redact: bool) -> str:
 
 def _patient(patient: PublishedPatient, redact: bool) -> str:
     if redact:
-        return _HIDDEN
+        return HIDDEN
     numbers = " / ".join(identifier.value for identifier in patient.identifiers) or "no identifier"
     name = patient.name
     names = " = ".join(n for n in (name.alphabetic, name.ideographic, name.phonetic) if n) if name else "no name"

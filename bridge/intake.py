@@ -8,17 +8,19 @@ import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
 from bridge.core.channel import Channel, DataType
 from bridge.core.errors import Invalid, Unavailable
 from bridge.core.events import RejectedData, RejectedMessage
-from bridge.core.model import Filtered, Instance, OrderMessage
-from bridge.core.ports import Inbound, Outbound, Outcome, Verb
+from bridge.core.limits import DEFAULT_LIMITS, Limits
+from bridge.core.model import Filtered, Reading
+from bridge.core.ports import Inbound, Outbound, Outcome, Rejection, Verb
 from bridge.core.publishing import Origin, cloud_event, outbound, routing_keys
 from bridge.correlation import Correlation, cause_of
-from bridge.formats.reading import Fact, read
+from bridge.formats.reading import Content, contents, read
 from bridge.store.rows import StoredMessage
 from bridge.store.store import Store
 from bridge.store.transaction import Transaction
@@ -30,8 +32,21 @@ _LAST_ATTEMPT = 4
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
+T = TypeVar("T")
+
 _ACCEPTED = Outcome(Verb.ACCEPTED)
 _RETRY = Outcome(Verb.RETRY)
+
+
+class _Single(NamedTuple):
+    """One message of the ledger: an `Inbound`, or one of several that it holds."""
+
+    id: str
+    message: Inbound  # as it is dead-lettered
+    said: Reading | Filtered | Invalid
+    size: int
+    body: bytes | None = None  # what is kept of it
+    warnings: tuple[str, ...] = ()
 
 
 class Intake:
@@ -47,121 +62,174 @@ class Intake:
         origin: Origin,
         now: Callable[[], str],
         owed: Callable[[Sequence[Outbound]], None],
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._store = store
         self._channels: Mapping[str, Channel] = {channel.name: channel for channel in channels}
         self._origin = origin
         self._now = now
         self._owed = owed
+        self._limits = limits
 
     def receive(self, batch: Sequence[Inbound]) -> list[Outcome]:
-        """One outcome for each message, in their sequence."""
-        if len(batch) == 1 and batch[0].redelivered and (refused := self._attempt(batch[0])):
-            return [refused]
-        try:
-            return self._together(batch, [self._read(inbound) for inbound in batch])
-        except Unavailable as error:
-            log.warning("not stored: %s", error, extra={"messages": len(batch)})
-            return [_RETRY] * len(batch)
-        except Exception as error:
-            if len(batch) > 1:
-                return [outcome for inbound in batch for outcome in self.receive([inbound])]
-            log.exception("a message could not be handled", extra={"message_id": _id(batch[0])})
-            failure = Invalid("internal-error", f"the bridge failed on it ({type(error).__name__}); please report this")
-            return self._reject_alone(batch[0], failure)
+        """One outcome for each `Inbound`, in their sequence."""
+        if len(batch) == 1 and batch[0].redelivered:
+            return [self._again(batch[0])]
+        read = [self._read_all(inbound) for inbound in batch]
+        rows = iter(self._stored([single for singles in read for single in singles]))
+        return [_outcome([(single, next(rows)) for single in singles]) for singles in read]
 
-    def _attempt(self, inbound: Inbound) -> Outcome | None:
+    def _again(self, inbound: Inbound) -> Outcome:
+        """What may have ended the process before: alone, and each attempt is counted before anything is read."""
+        own_id = message_id(inbound.channel, inbound.body)
+        if refused := self._attempt(own_id, inbound):
+            return refused
+        opened = self._opened(inbound)
+        if isinstance(opened, _Single):
+            return self._alone(opened)
+        ids = [message_id(inbound.channel, content.body) for content in opened]
+        if ids == [own_id]:
+            return self._alone(self._read(opened[0]))
+        if not self._forget(own_id):  # to open it is no danger: what is in it counts its own attempts
+            return _RETRY
+        outcomes = []
+        for single_id, content in zip(ids, opened, strict=True):
+            outcomes.append(self._attempt(single_id, content.message) or self._alone(self._read(content)))
+            if outcomes[-1].verb is Verb.RETRY:
+                return _RETRY
+        return _all_of(outcomes)
+
+    def _attempt(self, own_id: str, inbound: Inbound) -> Outcome | None:
         """Counts another attempt, durably, before the message is read; refuses it when there were too many."""
         try:
             with self._store.write() as db:
-                own_id = _id(inbound)
                 known = db.messages([own_id]).get(own_id)
                 if known and known.status != "RECEIVED":
                     return None
                 # The first delivery is not counted when it happens: this is at least the second.
                 attempts = known.attempts + 1 if known else 2
                 if attempts < _LAST_ATTEMPT:
-                    db.save_messages([replace(known or self._row(inbound), status="RECEIVED", attempts=attempts)])
+                    row = known or self._row(_Single(own_id, inbound, Filtered(""), len(inbound.body)))
+                    db.save_messages([replace(row, status="RECEIVED", attempts=attempts)])
                     return None
         except Unavailable:
             return _RETRY
         poison = Invalid("poison", f"handling it ended the process {_LAST_ATTEMPT - 1} times")
-        return self._reject_alone(inbound, poison)[0]
+        return self._alone(self._unread(own_id, inbound, poison))
 
-    def _reject_alone(self, inbound: Inbound, error: Invalid) -> list[Outcome]:
+    def _forget(self, own_id: str) -> bool:
         try:
-            return self._together([inbound], [error])
+            with self._store.write() as db:
+                known = db.messages([own_id]).get(own_id)
+                if known and known.status == "RECEIVED":
+                    db.forget_messages([own_id])
         except Unavailable:
-            return [_RETRY]
+            return False
+        return True
 
-    def _read(self, inbound: Inbound) -> Fact | Invalid:
+    # Reading: pure, so that a message that cannot be read fails alone
+
+    def _read_all(self, inbound: Inbound) -> list[_Single]:
+        opened = self._opened(inbound)
+        return [opened] if isinstance(opened, _Single) else [self._read(content) for content in opened]
+
+    def _opened(self, inbound: Inbound) -> list[Content] | _Single:
+        """The messages that it holds; itself, unread, when there are none."""
+        data_type = self._channels[inbound.channel].source.data_type
+        found = _guarded(lambda: contents(inbound, data_type, self._limits))
+        if isinstance(found, list) and found:
+            return found
+        said = found if isinstance(found, Invalid) else Filtered("a batch or an array that holds nothing")
+        return self._unread(message_id(inbound.channel, inbound.body), inbound, said)
+
+    def _read(self, content: Content) -> _Single:
+        channel = self._channels[content.message.channel]
+        said = _guarded(lambda: read(content, channel, self._limits))
+        warnings = content.warnings + (said.warnings if isinstance(said, Reading) else ())
+        body = zlib.compress(content.body) if channel.source.data_type is DataType.HL7V2 else None
+        own_id = message_id(channel.name, content.body)
+        return _Single(own_id, content.message, said, len(content.body), body, warnings)
+
+    def _unread(self, own_id: str, inbound: Inbound, said: Filtered | Invalid) -> _Single:
+        return _Single(own_id, inbound, said, len(inbound.body))
+
+    # Storing
+
+    def _alone(self, single: _Single) -> Outcome:
+        return _outcome([(single, row) for row in self._stored([single])])
+
+    def _stored(self, singles: Sequence[_Single]) -> Sequence[StoredMessage | None]:
+        """The row of each afterwards; None where the database does not answer."""
         try:
-            return read(inbound, self._channels[inbound.channel])
-        except Invalid as error:
-            return error
+            rows = _guarded(lambda: self._together(singles))
+        except Unavailable as error:
+            log.warning("not stored: %s", error, extra={"messages": len(singles)})
+            return [None] * len(singles)
+        if not isinstance(rows, Invalid):
+            return rows
+        if len(singles) > 1:
+            return [row for single in singles for row in self._stored([single])]
+        if isinstance(singles[0].said, Invalid):
+            raise RuntimeError("not even the rejection of a message can be stored")
+        return self._stored([singles[0]._replace(said=rows)])
 
-    def _together(self, batch: Sequence[Inbound], facts: Sequence[Fact | Invalid]) -> list[Outcome]:
+    def _together(self, singles: Sequence[_Single]) -> list[StoredMessage]:
         """One transaction for all."""
-        outcomes: list[Outcome] = []
-        ids = [_id(inbound) for inbound in batch]
+        stored: list[StoredMessage] = []
         with self._store.write() as db:
-            rows = db.messages(set(ids))
-            reused = _reused_message_ids(db, batch, ids)
+            rows = db.messages({single.id for single in singles})
+            reused = _reused_message_ids(db, singles)
             correlation = Correlation(db, self._origin, self._channels)
             correlation.prepare(
-                [update for fact in facts if isinstance(fact, OrderMessage) for update in fact.updates],
-                [fact for fact in facts if isinstance(fact, Instance)],
+                [fact for single in singles if isinstance(single.said, Reading) for fact in single.said.facts]
             )
             rejections: list[Outbound] = []
-            for own_id, inbound, fact in zip(ids, batch, facts, strict=True):
-                known = rows.get(own_id)
-                row = known or self._row(inbound)
-                if known and known.status != "RECEIVED" and not inbound.redelivered:
+            for single in singles:
+                known = rows.get(single.id)
+                row = known or self._row(single)
+                if known and known.status != "RECEIVED" and not single.message.redelivered:
                     row = replace(row, duplicates=row.duplicates + 1)
                 if row.status != "TRANSFORMED":
-                    row = self._apply(correlation, row, fact)
+                    row = self._apply(correlation, row, single)
                     if row.message_id in reused:
                         row = replace(row, warnings=(*row.warnings, "message-id-reused"))
-                    if isinstance(fact, Invalid) and self._channels[row.channel].publishes("message.rejected"):
+                    if isinstance(single.said, Invalid) and self._channels[row.channel].publishes("message.rejected"):
                         rejections.append(self._rejected(row))
                 rows[row.id] = row
-                outcomes.append(_outcome(row))
+                stored.append(row)
             db.save_messages(list(rows.values()))
             events = correlation.save() + db.owe(rejections)
         self._owed(events)
-        return outcomes
+        return stored
 
-    def _apply(self, correlation: Correlation, row: StoredMessage, fact: Fact | Invalid) -> StoredMessage:
+    def _apply(self, correlation: Correlation, row: StoredMessage, single: _Single) -> StoredMessage:
         """What the message does to orders and studies, and its row afterwards."""
-        cause = cause_of(row, self._now())
-        match fact:
-            case Invalid():
-                return replace(row, status="ERROR", code=fact.code, reason=fact.reason, rejections=row.rejections + 1)
-            case Filtered():
-                return replace(row, status="FILTERED", code=None, reason=fact.reason)
-            case OrderMessage():
-                correlation.apply_updates(cause, fact.updates)
-                for warning in fact.warnings:
-                    log.info("read with a warning: %s", warning, extra={"id": row.id, "channel": row.channel})
-                return replace(row, status="TRANSFORMED", code=None, reason=None, warnings=fact.warnings)
-            case Instance():
-                correlation.apply_instance(cause, fact)
-                return replace(row, status="TRANSFORMED", code=None, reason=None)
+        row = replace(row, code=None, reason=None, warnings=single.warnings, size=single.size, body=single.body)
+        for warning in single.warnings:
+            log.info("read with a warning: %s", warning, extra={"id": row.id, "channel": row.channel})
+        match single.said:
+            case Invalid(code=code, reason=reason):
+                return replace(row, status="ERROR", code=code, reason=reason, rejections=row.rejections + 1)
+            case Filtered(reason=reason):
+                return replace(row, status="FILTERED", reason=reason)
+            case Reading(facts=facts):
+                correlation.apply(cause_of(row, self._now()), facts)
+                return replace(row, status="TRANSFORMED")
 
-    def _row(self, inbound: Inbound) -> StoredMessage:
+    def _row(self, single: _Single) -> StoredMessage:
         """The ledger's row of a message that was not seen before."""
-        hl7 = self._channels[inbound.channel].source.data_type is DataType.HL7V2
+        said = single.message
         return StoredMessage(
-            id=_id(inbound),
-            channel=inbound.channel,
+            id=single.id,
+            channel=said.channel,
             status="RECEIVED",
-            message_id=inbound.message_id,
-            correlation_id=inbound.correlation_id,
-            traceparent=_traceparent(inbound),
-            content_type=inbound.content_type,
-            size=len(inbound.body),
+            message_id=said.message_id,
+            correlation_id=said.correlation_id,
+            traceparent=_traceparent(said),
+            content_type=said.content_type,
+            size=single.size,
             received_at=self._now(),
-            body=zlib.compress(inbound.body) if hl7 else None,
+            body=single.body,
         )
 
     def _rejected(self, row: StoredMessage) -> Outbound:
@@ -179,11 +247,6 @@ class Intake:
         return outbound(event, row.channel, keys, correlation_id=cause.correlation_id, traceparent=cause.traceparent)
 
 
-def _id(inbound: Inbound) -> str:
-    """The same content on the same channel is the same message (DESIGN 3.3)."""
-    return message_id(inbound.channel, inbound.body)
-
-
 def _traceparent(inbound: Inbound) -> str | None:
     """The trace that the message belongs to, where the header is one (W3C Trace Context, 3.2)."""
     stated = inbound.headers.get("traceparent", "")
@@ -197,14 +260,39 @@ def message_id(channel: str, body: bytes) -> str:
     return digest.hexdigest()
 
 
-def _outcome(row: StoredMessage) -> Outcome:
-    return Outcome(Verb.REJECTED, row.code, row.reason) if row.status == "ERROR" else _ACCEPTED
+def _guarded(call: Callable[[], T]) -> T | Invalid:
+    """What a call answers; what is wrong with a message, or with the bridge, fails that message alone."""
+    try:
+        return call()
+    except Invalid as error:
+        return error
+    except Unavailable:
+        raise
+    except Exception as error:
+        log.exception("a message could not be handled")
+        return Invalid("internal-error", f"the bridge failed on it ({type(error).__name__}); please report this")
 
 
-def _reused_message_ids(db: Transaction, batch: Sequence[Inbound], ids: Sequence[str]) -> set[str]:
+def _outcome(stored: Sequence[tuple[_Single, StoredMessage | None]]) -> Outcome:
+    """The outcome of one `Inbound` from the rows of what it holds."""
+    rejections: list[Rejection] = []
+    for single, row in stored:
+        if row is None:
+            return _RETRY
+        if row.status == "ERROR":
+            rejections.append(Rejection(row.id, single.message, row.code or "", row.reason or ""))
+    return Outcome(Verb.REJECTED, tuple(rejections)) if rejections else _ACCEPTED
+
+
+def _all_of(outcomes: Sequence[Outcome]) -> Outcome:
+    rejections = tuple(rejection for outcome in outcomes for rejection in outcome.rejections)
+    return Outcome(Verb.REJECTED, rejections) if rejections else _ACCEPTED
+
+
+def _reused_message_ids(db: Transaction, singles: Sequence[_Single]) -> set[str]:
     """The `message_id`s that more than one body came with."""
-    bodies = db.ids_by_message_id({inbound.message_id for inbound in batch if inbound.message_id})
-    for inbound, own_id in zip(batch, ids, strict=True):
-        if inbound.message_id:
-            bodies.setdefault(inbound.message_id, set()).add(own_id)
-    return {message_id for message_id, known in bodies.items() if len(known) > 1}
+    stated = [(single.message.message_id, single.id) for single in singles if single.message.message_id]
+    bodies = db.ids_by_message_id({stated_id for stated_id, _ in stated})
+    for stated_id, own_id in stated:
+        bodies.setdefault(stated_id, set()).add(own_id)
+    return {stated_id for stated_id, known in bodies.items() if len(known) > 1}

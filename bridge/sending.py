@@ -11,8 +11,7 @@ from bridge.core.errors import ConfigError, Invalid
 from bridge.core.events import event_name
 from bridge.formats import hl7
 from bridge.formats.dicom import read_instance
-
-_CONTENT_TYPES = {DataType.HL7V2: "application/hl7-v2+er7", DataType.DICOM: "application/dicom"}
+from bridge.formats.files import file_type
 
 
 def publication(file: Path, channels: Sequence[Channel], data_type: DataType | None) -> Publication:
@@ -25,7 +24,7 @@ def publication(file: Path, channels: Sequence[Channel], data_type: DataType | N
         body = file.read_bytes()
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from None
-    kind = data_type or _data_type(file, body)
+    kind = file_type(file.name, body, data_type).data_type
     channel = next((channel for channel in channels if channel.source.data_type is kind), None)
     if channel is None:
         raise ConfigError(f"{file}: no channel takes {kind}")
@@ -36,13 +35,9 @@ def addressed(body: bytes, kind: DataType, exchange: str) -> Publication:
     """A body with the routing key and properties that an engine gives it."""
     message_id = str(uuid4())
     key = f"hl7.{_message_type(body)}" if kind is DataType.HL7V2 else f"dicom.{_modality(body)}"
-    stated = properties(content_type=_CONTENT_TYPES[kind], message_id=message_id)
+    _, content_type, content_encoding = file_type("", body, kind)
+    stated = properties(content_type=content_type, content_encoding=content_encoding, message_id=message_id)
     return Publication(exchange, key, body, stated, key=message_id)
-
-
-def _data_type(file: Path, body: bytes) -> DataType:
-    looks_like_dicom = body[128:132] == b"DICM" or file.suffix.lower() in (".dcm", ".dicom")
-    return DataType.DICOM if looks_like_dicom else DataType.HL7V2
 
 
 def _message_type(body: bytes) -> str:

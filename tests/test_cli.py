@@ -30,7 +30,7 @@ def test_what_cannot_be_understood_is_a_usage_error(service: Service) -> None:
 def test_check_says_how_many_channels_and_examples_are_right(service: Service) -> None:
     answer = service.command("check")
     assert answer.returncode == 0
-    assert answer.stdout == "2 channels, 7 examples, 0 wrong\n"
+    assert answer.stdout == "2 channels, 9 examples, 0 wrong\n"
 
 
 def test_check_fails_when_an_example_comes_out_otherwise(service: Service, tmp_path: Path) -> None:
@@ -61,8 +61,8 @@ def test_check_connects_to_the_broker_and_finds_no_database_yet(service: Service
 
 def test_migrate_creates_the_database_and_says_so_once(service: Service) -> None:
     assert service.command("status").returncode == 78
-    assert service.command("migrate").stdout == "schema none -> 0001\n"
-    assert service.command("migrate").stdout == "schema 0001\n"
+    assert service.command("migrate").stdout == "schema none -> 0002\n"
+    assert service.command("migrate").stdout == "schema 0002\n"
     assert service.command("status").returncode == 0
 
 
@@ -152,6 +152,16 @@ def test_explain_can_hide_what_a_patient_could_be_recognised_by(conflict: Servic
         shown += conflict.command("explain", f"{ROOT}.1", *arguments).stdout
         for secret in ("PATONE", "PATTWO", "Onename", "Twoname", "SHARED1", "1970", "F-1", "P-1"):
             assert secret not in shown
+
+
+def test_explain_shows_a_value_as_it_is_whatever_marks_it_holds(service: Service, engine: Engine) -> None:
+    service.start()
+    engine.hl7(orm(1, patient="PAT[/b]1", accession="A1"))
+    engine.dicom(ct(1, study=f"{ROOT}.1", patient="PAT[/b]1", accession="A1"))
+    engine.collect(at_least("study.matched", 1))
+    answer = service.command("explain", "PAT[/b]1")
+    assert answer.returncode == 0, answer.stderr
+    assert "PAT[/b]1  PID-3.1" in answer.stdout
 
 
 def test_explain_of_an_unknown_key_finds_nothing(conflict: Service) -> None:

@@ -8,6 +8,7 @@ import pytest
 from bridge.app import checked_channels
 from bridge.config import Settings, channels_place, load_channels, load_settings, starter_channels
 from bridge.core.errors import ConfigError
+from bridge.core.limits import DEFAULT_LIMITS, Limits
 
 CHANNEL = """
 [source]
@@ -35,6 +36,34 @@ def test_a_fresh_installation_needs_no_setting() -> None:
     assert settings.database_url.get_secret_value() == "sqlite:///bridge.db"
     assert (settings.settle_after, settings.hold_for) == (timedelta(seconds=60), timedelta(hours=24))
     assert (settings.site, settings.amqp_declare, settings.log_format) == ("default", "create", None)
+    assert settings.limits == DEFAULT_LIMITS
+
+
+def test_each_bound_is_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bounds = [name for name in Limits.__struct_fields__ if name.startswith("max_")]
+    for number, name in enumerate(bounds, 1):
+        monkeypatch.setenv(f"BRIDGE_{name.upper()}", f"{number}")
+    monkeypatch.setenv("BRIDGE_REFERENCE_FOLDERS", "/spool:/archive")
+    limits = load_settings()[0].limits
+    assert [getattr(limits, name) for name in bounds] == list(range(1, len(bounds) + 1))
+    assert limits.reference_folders == ("/spool", "/archive")
+
+
+def test_a_size_may_have_a_unit_and_folders_of_the_file_resolve_against_it(tmp_path: Path) -> None:
+    file = tmp_path / "etc" / "bridge.toml"
+    file.parent.mkdir()
+    file.write_text('max_message_size = "16 MiB"\nmax_field_size = 7\nreference_folders = ["spool", "/archive"]\n')
+    limits = load_settings(file)[0].limits
+    assert (limits.max_message_size, limits.max_field_size) == (16 * 1024 * 1024, 7)
+    assert limits.reference_folders == (str(file.parent / "spool"), "/archive")
+
+
+def test_a_bound_of_nothing_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_MAX_SEGMENTS", "0")
+    monkeypatch.setenv("BRIDGE_MAX_FIELD_SIZE", "much")
+    with pytest.raises(ConfigError) as error:
+        load_settings()
+    assert len(error.value.mistakes) == 2
 
 
 def test_the_environment_wins_over_the_file_and_relative_paths_resolve_against_it(

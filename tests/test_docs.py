@@ -15,13 +15,15 @@ from pydantic import SecretStr
 
 from bridge import __version__, app, cli, config
 from bridge.config import Settings, load_channels
-from bridge.core.channel import DEFAULT_ATTRIBUTES
+from bridge.core.channel import DEFAULT_ATTRIBUTES, READ_MESSAGES
 from bridge.core.decision import Verdict
 from bridge.core.events import EVENTS
 from bridge.core.evidence import CONTRADICTIONS, DERIVED_MODALITIES
 from bridge.core.instance_number import Flag, Status
+from bridge.core.limits import Limits
 from bridge.core.patients import PERSON_TYPES, PLACEHOLDERS
 from bridge.core.rules import RULES
+from bridge.formats import hl7_charsets
 from bridge.schema import event_schema
 
 ROOT = Path(__file__).parent.parent
@@ -149,9 +151,42 @@ def test_every_example_of_an_event_is_valid_by_its_schema() -> None:
 def test_every_error_code_is_explained_and_no_other() -> None:
     uids = in_code(r'_required_uid\(header, \w+, "([a-z-]+)"\)')
     codes = in_code(r'Invalid\(\s*f?"([a-z0-9{}-]+)"', name=sorted(uids))
-    assert len(codes) > 15
+    assert len(codes) > 30
+    bounds = {name.replace("_", "-") for name in Limits.__struct_fields__ if name.startswith("max_")}
     section = PAGES["docs/operations.md"].partition("### Codes")[2].partition("\n## ")[0]
-    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", section, re.MULTILINE)) == codes
+    documented = {
+        code for cell in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for code in IN_BACKTICKS.findall(cell)
+    }
+    assert documented == codes | bounds
+
+
+def test_every_message_type_and_content_type_that_is_read_is_listed() -> None:
+    listed = {name for cells in rows("docs/conformance.md") for name in cells[0].split(", ")}
+    assert set(READ_MESSAGES) <= listed
+    assert in_code(r'"((?:x-)?(?:application|text)/[a-z0-9.+-]+)"') == {
+        name
+        for cells in rows("docs/conformance.md")
+        for name in IN_BACKTICKS.findall(" ".join(cells[:2]))
+        if "/" in name and name.startswith(("application/", "text/", "x-application/"))
+    } | {"application/cloudevents+json"}
+
+
+def test_every_character_set_of_the_documentation_is_known() -> None:
+    section = PAGES["docs/conformance.md"].partition("| MSH-18 | read as |")[2].partition("\n\n")[0]
+    names = [name for line in section.splitlines()[2:] for name in IN_BACKTICKS.findall(line.split(" | ")[0])]
+    assert len(names) > 25
+    for name in names:
+        known = hl7_charsets.codec(name.replace("…", "2" if name.startswith("W") else "1"))
+        assert known if name != "CNS 11643-1992" else known is None, name
+
+
+def test_every_warning_about_a_header_is_explained() -> None:
+    section = PAGES["docs/conformance.md"].partition("### Warnings about a header")[2].partition("\n#")[0]
+    explained_warnings = [text for line in section.splitlines() for text in IN_BACKTICKS.findall(line.split(" | ")[0])]
+    given = in_code(r'\.warn\(\s*[^"]*?f?"([^"]+)"')
+    for warning in given:
+        start = re.split(r"[{:]", warning)[0].strip().lstrip("; ")
+        assert any(start[:20] in text or text[:20] in warning for text in explained_warnings), warning
 
 
 def test_every_reason_contradiction_and_warning_is_explained() -> None:

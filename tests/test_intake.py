@@ -1,8 +1,12 @@
 """The path in, with a real SQLite file: ledger, verdicts and owed events of each batch."""
 
+import gzip
 import itertools
 import json
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,12 +15,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from pydicom import dcmread
 
 from bridge.config import load_channels
 from bridge.core.channel import Channel
+from bridge.core.limits import DEFAULT_LIMITS, Limits
+from bridge.core.model import Appointment, Filtered, IdentityChange, PatientUpdate, Reading, Report
 from bridge.core.ports import Inbound, Outbound, Verb
 from bridge.core.publishing import Origin
-from bridge.intake import Intake
+from bridge.formats import reading
+from bridge.formats.reading import Content
+from bridge.intake import Intake, message_id
 from bridge.store.store import Store
 from tests.conftest import REPOSITORY, name_of
 from tests.samples import ROOT, ct, orm
@@ -28,7 +37,7 @@ STUDY = f"{ROOT}.1"
 class Desk:
     """Intake on a database of its own, with every event that became owed."""
 
-    def __init__(self, folder: Path, channels: Sequence[Channel] = CHANNELS) -> None:
+    def __init__(self, folder: Path, channels: Sequence[Channel] = CHANNELS, limits: Limits = DEFAULT_LIMITS) -> None:
         self.store = Store(f"sqlite:///{folder / 'bridge.db'}")
         if self.store.is_empty():
             self.store.migrate()
@@ -40,6 +49,7 @@ class Desk:
             Origin("test", "epoch"),
             lambda: f"2026-11-23T09:00:{next(ticks) % 60:02}.000000Z",
             self._owed,
+            limits,
         )
 
     def _owed(self, events: Sequence[Outbound]) -> None:
@@ -136,17 +146,125 @@ def test_a_redelivered_message_that_is_stored_already_is_no_duplicate(desk: Desk
 
 
 def test_the_fourth_attempt_at_a_message_is_rejected_unread(desk: Desk) -> None:
-    body = orm(1)
-    with desk.store.write() as db:  # as three processes that died over it left the row
-        db.save_messages([desk.intake._row(hl7(body))])
-    for attempt in (2, 3):
-        with desk.store.read() as db:
-            [row] = db.messages([desk.intake._row(hl7(body)).id]).values()
-        assert row.attempts == attempt - 1
-        assert desk.intake._attempt(hl7(body, redelivered=True)) is None
-    assert desk.receive(hl7(body, redelivered=True)) == [Verb.REJECTED]
+    message = hl7(orm(1), redelivered=True)
+    for _ in range(2):  # as two processes that died over it left the row, after one that left none
+        with dying_over(orm(1)):
+            desk.receive(message)
+    assert desk.receive(message) == [Verb.REJECTED]
     assert desk.events[-1]["data"]["code"] == "poison"
     assert desk.figures()["messages"] == {"ERROR": 1}
+    assert desk.receive(hl7(orm(1))) == [Verb.ACCEPTED]
+
+
+def test_a_message_of_a_batch_that_ends_the_process_costs_only_itself(desk: Desk) -> None:
+    batch = hl7(gzip.compress(b"".join(orm(n) for n in range(5))), content_encoding="gzip", redelivered=True)
+    for _ in range(2):
+        with dying_over(orm(2)):
+            desk.receive(batch)
+    [outcome] = desk.intake.receive([batch])
+    assert [(one.code, one.message.body) for one in outcome.rejections] == [("poison", orm(2))]
+    assert desk.figures()["messages"] == {"TRANSFORMED": 4, "ERROR": 1}
+    assert desk.figures()["duplicates"] == {"all": 0}
+
+
+@contextmanager
+def dying_over(body: bytes) -> Iterator[None]:
+    """The process ends while it reads this body."""
+
+    class Death(BaseException):
+        pass
+
+    def read(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
+        if content.body == body:
+            raise Death
+        return reading.read(content, channel, limits)
+
+    with pytest.MonkeyPatch.context() as patch, suppress(Death):
+        patch.setattr("bridge.intake.read", read)
+        yield
+        raise AssertionError("nothing read it")
+
+
+def test_each_message_of_a_batch_has_a_row_and_an_outcome_of_its_own(desk: Desk) -> None:
+    broken = b"MSH|^~\\&|RIS|MAIN|||20261123||ORM^O01|C9|P|2.3.1\rNTE|1||no order\r"
+    batch = b"FHS|^~\\&|RIS\rBHS|^~\\&|RIS\r" + orm(1) + broken + orm(1) + orm(2) + b"BTS|4\rFTS|1\r"
+    [outcome] = desk.intake.receive([hl7(batch, message_id="m/1", content_type="text/plain; charset=utf-8")])
+    assert outcome.verb is Verb.REJECTED
+    [rejection] = outcome.rejections
+    assert (rejection.code, rejection.message.body, rejection.message.message_id) == ("hl7-no-order", broken, "m/1#2")
+    assert rejection.message.content_type == "application/hl7-v2+er7; charset=utf-8"
+    assert desk.figures()["messages"] == {"TRANSFORMED": 2, "ERROR": 1}
+    assert desk.figures()["duplicates"] == {"all": 1}
+    assert desk.figures()["stored"]["orders"] == 2
+    with desk.store.read() as db:
+        assert all(not row.warnings for row in db.messages([rejection.id]).values())
+
+
+def test_a_batch_without_messages_is_filtered(desk: Desk) -> None:
+    assert desk.receive(hl7(b"FHS|^~\\&|RIS\rBHS|^~\\&\rBTS|0\rFTS|1\r"), dicom(b"[]")) == [Verb.ACCEPTED] * 2
+    assert desk.figures()["messages"] == {"FILTERED": 2}
+
+
+def test_the_same_message_is_a_duplicate_however_it_was_wrapped(desk: Desk) -> None:
+    body = ct(1, study=STUDY)
+    desk.receive(dicom(body))
+    desk.receive(dicom(gzip.compress(body), content_encoding="gzip"), dicom(b64encode(body), content_encoding="base64"))
+    assert desk.figures()["messages"] == {"TRANSFORMED": 1}
+    assert desk.figures()["duplicates"] == {"all": 2}
+
+
+def test_a_file_that_changed_under_the_same_reference_is_another_message(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, limits=Limits(reference_folders=(str(tmp_path),)))
+    reference = dicom(
+        b'{"uri": "file://%b/object.dcm"}' % str(tmp_path).encode(),
+        content_type="application/vnd.bridge.reference+json",
+    )
+    for number in (1, 2):
+        (tmp_path / "object.dcm").write_bytes(ct(number, study=STUDY))
+        assert desk.receive(reference, reference) == [Verb.ACCEPTED] * 2
+    assert desk.figures()["messages"] == {"TRANSFORMED": 2}
+    assert desk.figures()["stored"]["instances"] == 2
+
+
+def test_each_object_of_an_array_is_enriched(desk: Desk) -> None:
+    desk.receive(hl7(orm(1, study=STUDY)))
+    objects = [dcmread(BytesIO(ct(n, study=STUDY, patient="PAT1"))).to_json_dict() for n in (1, 2)]
+    desk.receive(dicom(json.dumps(objects).encode(), content_type="application/dicom+json"))
+    assert desk.names() == ["study.matched", "instance.enriched", "instance.enriched"]
+
+
+def test_what_is_read_with_a_warning_has_it_in_its_row(desk: Desk) -> None:
+    body = orm(1, name="Müller^Zoë").replace(b"|2.3.1", b"|2.3.1||||||8859/1")
+    desk.receive(hl7(body), hl7(b64encode(orm(2))))
+    with desk.store.read() as db:
+        rows = [db.messages([message_id("orders", one)]) for one in (body, orm(2))]
+    assert [warning for row in rows for stored in row.values() for warning in stored.warnings] == [
+        "MSH-18: the bytes are UTF-8, not what is declared; read as UTF-8",
+        "base64 without content_encoding: decoded",
+    ]
+
+
+def test_patients_merges_reports_and_appointments_are_kept_and_found_by_their_numbers(desk: Desk) -> None:
+    header = "MSH|^~\\&|HIS|MAIN|||20261123090000||{}|{}|P|2.5.1\r"
+    pid = "PID|1||P1^^^HOSP^MR||Doe^Jane||19700101|F\r"
+    messages = [
+        header.format("ADT^A08", "1") + pid,
+        header.format("ADT^A40", "2") + pid + "MRG|T1^^^HOSP^MR\r",
+        header.format("ORU^R01", "3") + pid + "OBR|1|P-1|F-1|CT||||||||||||||A1|||||||F\r",
+        header.format("SIU^S13", "4") + "SCH|AP1|AF1|||||||||^^^20261124100000||||||||||||||BOOKED|P-1|F-1\r" + pid,
+    ]
+    assert desk.receive(*(hl7(message.encode()) for message in messages)) == [Verb.ACCEPTED] * 4
+    with desk.store.read() as db:
+        updates = db.facts(PatientUpdate, {("patient", "P1")}).values()
+        [change] = db.facts(IdentityChange, {("patient", "T1")}).values()
+        [report] = db.facts(Report, {("accession", "A1")}).values()
+        [appointment] = db.facts(Appointment, {("filler", "F-1")}).values()
+    assert {update.event for update in updates} == {"A08", "A40"}
+    assert (change.kind, change.patient_identifiers[0].value) == ("merge", "P1")
+    assert report.result_status == "F"
+    assert (appointment.event, appointment.status) == ("S13", "BOOKED")
+    assert desk.figures()["messages"] == {"TRANSFORMED": 4}
+    assert desk.names() == []
 
 
 def test_a_message_that_comes_again_after_a_lost_connection_is_read(desk: Desk) -> None:

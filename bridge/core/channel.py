@@ -34,8 +34,16 @@ DEFAULT_ATTRIBUTES = (
     "RequestAttributesSequence",
 )
 
-# The imaging orders that are read, and that a channel accepts unless it says otherwise.
+# The HL7 v2 messages that are read, all of which a channel accepts unless it says otherwise.
 ORDER_MESSAGES = ("ORM^O01", "OMI^O23", "OMG^O19")
+PATIENT_MESSAGES = tuple(
+    f"ADT^{trigger}"
+    for trigger in ("A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A11", "A12", "A13", "A28", "A31")
+)
+IDENTITY_MESSAGES = tuple(f"ADT^{trigger}" for trigger in ("A18", "A24", "A34", "A36", "A37", "A40", "A47"))
+REPORT_MESSAGES = ("ORU^R01",)
+SCHEDULING_MESSAGES = tuple(f"SIU^{trigger}" for trigger in ("S12", "S13", "S14", "S15", "S26"))
+READ_MESSAGES = ORDER_MESSAGES + PATIENT_MESSAGES + IDENTITY_MESSAGES + REPORT_MESSAGES + SCHEDULING_MESSAGES
 
 
 class DataType(StrEnum):

@@ -10,7 +10,7 @@ from bridge.core.instance_number import InstanceNumber
 from bridge.core.model import (
     Code,
     Issuer,
-    OrderSource,
+    MessageSource,
     Person,
     PersonName,
     ScheduledStep,
@@ -74,7 +74,7 @@ class PublishedOrder(Value):
     account_number: str | None
     ordering_provider: Person | None
     scheduled_steps: tuple[ScheduledStep, ...]
-    source: OrderSource
+    source: MessageSource
 
 
 class Retrieve(Value):

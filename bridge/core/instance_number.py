@@ -24,7 +24,7 @@ Flag = Literal[
 
 _MAX_LENGTH = 12
 _MAX_DIGITS = 10  # of 2^31
-_INTEGER = re.compile(rb"([+-]?)0*([0-9]+)")
+_INTEGER = re.compile(rb"([+-]?)([0-9]+)")  # leading zeros are taken off afterwards: splitting them here is quadratic
 _ESCAPED = re.compile(rb"[^ -~]|\\(?=x)")
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
@@ -103,14 +103,15 @@ def _read(raw: bytes | None, vr: str) -> tuple[int | None, Status, list[Flag]]:
         return None, "empty", flags
 
     integer = _INTEGER.fullmatch(bare)
+    digits = (integer[2].lstrip(b"0") or b"0") if integer else b""
     if b"\\" in bare:
         flags.append("multiple-values")
     elif integer is None:
         flags.append("not-an-integer")
-    elif len(integer[2]) > _MAX_DIGITS or not -(2**31) <= int(integer[1] + integer[2]) < 2**31:
+    elif len(digits) > _MAX_DIGITS or not -(2**31) <= int(integer[1] + digits) < 2**31:
         flags.append("out-of-range")
     elif len(raw) <= _MAX_LENGTH and vr in ("IS", "UN"):
-        return int(integer[1] + integer[2]), "valid", flags
+        return int(integer[1] + digits), "valid", flags
     return None, "invalid", flags
 
 

@@ -4,7 +4,7 @@ A fact is what was stated, not what is true: nothing here is merged, compared or
 `where` is an HL7 path (`PID-3[2].1`) or a DICOM tag (`00100020`, `00400275[1].00080050`).
 """
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
@@ -86,8 +86,8 @@ class ScheduledStep(Value):
     scheduled_performing_physician_name: str | None = None
 
 
-class OrderSource(Value):
-    """Where an order was last stated."""
+class MessageSource(Value):
+    """The message that something was stated in."""
 
     sending_application: str | None = None
     sending_facility: str | None = None
@@ -106,7 +106,7 @@ class OrderUpdate(Value):
 
     message_time: str  # RFC 3339 in UTC, "" where the message states no time at all
     order_control: str | None
-    source: OrderSource
+    source: MessageSource
     order_status: str | UnsetType | None = UNSET
     placer_order_number: Identifier | UnsetType | None = UNSET
     filler_order_number: Identifier | UnsetType | None = UNSET
@@ -165,17 +165,83 @@ class Instance(Value):
     statement: Statement
     dicom: dict[str, Any]  # DICOM JSON Model (PS3.18 F) of the attributes that the channel keeps
     attributes_modified_at: str | None = None  # latest (0400,0562), RFC 3339
+    warnings: tuple[str, ...] = ()  # what is odd about the header: places, never values
+
+
+class PatientUpdate(Value):
+    """What one HL7 message (ADT) says about one patient. UNSET and None as in `OrderUpdate`."""
+
+    message_time: str  # RFC 3339 in UTC, "" where the message states no time at all
+    event: str  # trigger event, such as A08
+    source: MessageSource
+    patient_identifiers: tuple[Identifier, ...] | UnsetType = UNSET
+    patient_names: tuple[PersonName, ...] | UnsetType = UNSET
+    birth_date: str | UnsetType | None = UNSET
+    sex: str | UnsetType | None = UNSET
+    visit_number: str | UnsetType | None = UNSET
+    account_number: str | UnsetType | None = UNSET
+
+
+class IdentityChange(Value):
+    """What one HL7 message says about the identifiers of two patient records, one PID and its MRG or second PID.
+
+    `merge` is directed (HL7 2.5.1, 3.3.40): the prior identifiers (MRG-1) now belong to the person of the PID. `link`
+    and `unlink` (A24, A37) are not: `prior_identifiers` are those of the second PID.
+    """
+
+    message_time: str
+    event: str  # trigger event, such as A40
+    source: MessageSource
+    kind: Literal["merge", "link", "unlink"]
+    patient_identifiers: tuple[Identifier, ...]
+    prior_identifiers: tuple[Identifier, ...]
+    prior_names: tuple[PersonName, ...] = ()  # MRG-7, or PID-5 of the second PID
+
+
+class Report(Value):
+    """What one OBR of a result message (ORU^R01) says about the report of an imaging order; never the text."""
+
+    message_time: str
+    source: MessageSource
+    patient: Patient
+    placer_order_number: Identifier | None = None
+    filler_order_number: Identifier | None = None
+    accession_numbers: tuple[Identifier, ...] = ()
+    requested_procedure_id: Stated | None = None
+    study_instance_uids: tuple[Stated, ...] = ()
+    result_status: str | None = None  # OBR-25, HL7 table 0123
+    reported_at: str | None = None  # OBR-22, RFC 3339
+    procedure: Code | None = None
+
+
+class Appointment(Value):
+    """What one scheduling message (SIU) says about when an order is to be done."""
+
+    message_time: str
+    event: str  # trigger event: S12 new, S13 rescheduled, S14 modified, S15 cancelled, S26 no show
+    source: MessageSource
+    patient: Patient
+    placer_appointment_id: Identifier | None = None  # SCH-1
+    filler_appointment_id: Identifier | None = None  # SCH-2
+    placer_order_numbers: tuple[Identifier, ...] = ()  # SCH-26
+    filler_order_numbers: tuple[Identifier, ...] = ()  # SCH-27
+    start: str | None = None  # RFC 3339, or a date where no time is known
+    status: str | None = None  # SCH-25, HL7 table 0278
+    procedure: Code | None = None  # AIS-3
+
+
+HL7Fact: TypeAlias = OrderUpdate | PatientUpdate | IdentityChange | Report | Appointment
+Fact: TypeAlias = HL7Fact | Instance
+
+
+class Reading(Value):
+    """What one message says, in its sequence; `warnings` name places, never values."""
+
+    facts: tuple[Fact, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class Filtered(Value):
     """A message that is read and not wanted, with the reason for people (no patient data)."""
 
     reason: str
-
-
-class OrderMessage(Value):
-    """An imaging order message: one update or more; `warnings` name places, never values."""
-
-    updates: tuple[OrderUpdate, ...]
-    message_control_id: str | None = None
-    warnings: tuple[str, ...] = ()

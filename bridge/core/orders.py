@@ -13,7 +13,7 @@ from msgspec import UNSET
 from bridge.core.model import (
     Code,
     Identifier,
-    OrderSource,
+    MessageSource,
     OrderUpdate,
     Patient,
     Person,
@@ -61,7 +61,7 @@ class Order(Value):
 
     id: str
     status: str | None
-    source: OrderSource
+    source: MessageSource
     placer_order_number: Identifier | None = None
     filler_order_number: Identifier | None = None
     accession_numbers: tuple[Identifier, ...] = ()

@@ -31,12 +31,23 @@ class Verb(StrEnum):
     RETRY = "retry"  # our database is not there: keep it and try again
 
 
+class Rejection(Value):
+    """A message that can never be read. `id` is its row in the ledger; `reason` holds no patient data.
+
+    `message` is the whole `Inbound`, or one message of a batch, as a sender would have sent it alone.
+    """
+
+    id: str
+    message: Inbound
+    code: str
+    reason: str
+
+
 class Outcome(Value):
-    """The answer to one `Inbound`; `code` and `reason` are set when it is rejected, and hold no patient data."""
+    """The answer to one `Inbound`; `rejections` has one entry, or several for a batch, when something is rejected."""
 
     verb: Verb
-    code: str | None = None
-    reason: str | None = None
+    rejections: tuple[Rejection, ...] = ()
 
 
 class Outbound(Value):

@@ -1,6 +1,7 @@
 """Reads the header of a DICOM object (PS3.10 file or bare data set) into an `Instance`; pixels are never looked at.
 
-An identifier is given as it stands or not at all: never shortened, never one of several, never guessed.
+An identifier is given as it stands or not at all: never shortened, never one of several, never guessed. What is odd
+about the header is read as well as it can be, with a warning.
 """
 
 from collections.abc import Sequence
@@ -9,16 +10,21 @@ from functools import lru_cache
 from bridge.core.channel import DEFAULT_ATTRIBUTES
 from bridge.core.errors import Invalid
 from bridge.core.instance_number import InstanceNumber, parse_instance_number
+from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.core.model import Identifier, Instance, Issuer, Patient, Request, Stated, Statement
-from bridge.formats.dicom_elements import MAX_INFLATED, MAX_NESTING, DataSet, read_part10, tag_name
+from bridge.formats.dicom_charsets import LOST, unknown_character_set
+from bridge.formats.dicom_elements import DataSet, tag_name
+from bridge.formats.dicom_part10 import read_part10
 from bridge.formats.dicom_values import (
     attribute_tag,
     json_model,
     moment_in_utc,
+    needed_for_json,
     person_names,
     text,
     texts,
     whole_date,
+    with_creators,
 )
 from bridge.formats.sop_classes import instance_number_type, sop_class_name
 
@@ -26,6 +32,7 @@ _MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 _TRANSFER_SYNTAX_UID = 0x00020010
+_SPECIFIC_CHARACTER_SET = 0x00080005
 _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
 _ACCESSION_NUMBER = 0x00080050
@@ -62,32 +69,73 @@ _ORIGINAL_ATTRIBUTES_SEQUENCE = 0x04000561
 _ATTRIBUTE_MODIFICATION_DATE_TIME = 0x04000562
 
 
+# What is read of the data set itself; all else is passed over.
+_READ = frozenset(
+    {
+        _MEDIA_STORAGE_SOP_CLASS_UID,
+        _TRANSFER_SYNTAX_UID,
+        _SPECIFIC_CHARACTER_SET,
+        _SOP_CLASS_UID,
+        _SOP_INSTANCE_UID,
+        _ACCESSION_NUMBER,
+        _ISSUER_OF_ACCESSION_NUMBER_SEQUENCE,
+        _MODALITY,
+        _TIMEZONE_OFFSET_FROM_UTC,
+        _PATIENT_NAME,
+        _PATIENT_ID,
+        _ISSUER_OF_PATIENT_ID,
+        _ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE,
+        _PATIENT_BIRTH_DATE,
+        _PATIENT_SEX,
+        _OTHER_PATIENT_IDS,
+        _OTHER_PATIENT_IDS_SEQUENCE,
+        _PATIENT_IDENTITY_REMOVED,
+        _STUDY_INSTANCE_UID,
+        _SERIES_INSTANCE_UID,
+        _SERIES_NUMBER,
+        _INSTANCE_NUMBER,
+        _NUMBER_OF_FRAMES,
+        _ORDER_PLACER_IDENTIFIER_SEQUENCE,
+        _ORDER_FILLER_IDENTIFIER_SEQUENCE,
+        _REQUEST_ATTRIBUTES_SEQUENCE,
+        _PLACER_ORDER_NUMBER,
+        _FILLER_ORDER_NUMBER,
+        _REFERENCED_REQUEST_SEQUENCE,
+        _ORIGINAL_ATTRIBUTES_SEQUENCE,
+    }
+)
+
+
 def read_instance(
     body: bytes,
     *,
     attributes: Sequence[str] = DEFAULT_ATTRIBUTES,
-    max_inflated: int = MAX_INFLATED,
-    max_nesting: int = MAX_NESTING,
+    limits: Limits = DEFAULT_LIMITS,
+    whole: bool = True,
 ) -> Instance:
     """What the header of one DICOM object says.
 
     `attributes` are the keywords or tags kept for `Instance.dicom`; private ones only when named, binary values never.
-    `max_inflated` bounds a deflated data set, in bytes; `max_nesting` sequences within sequences.
+    `whole` is false where `body` is the beginning of a file that is larger: then it has to reach the pixel data.
 
-    Raises Invalid: `dicom-not-dicom`, `dicom-truncated` (before the pixel data), `dicom-malformed`, `dicom-too-deep`,
-    `dicom-inflated-too-large`, `dicom-media-directory` (a DICOMDIR), `dicom-no-sop-instance-uid`,
-    `dicom-no-study-instance-uid`. Raises ConfigError when `attributes` names none.
+    Raises Invalid: `dicom-not-dicom`, `dicom-truncated` (before the pixel data), `dicom-malformed`,
+    `dicom-media-directory` (a DICOMDIR), `dicom-no-sop-instance-uid`, `dicom-no-study-instance-uid`; over a limit
+    `max-inflated-size`, `max-elements`, `max-nesting`, `max-field-size`. Raises ConfigError when `attributes` names
+    none.
     """
-    kept = _tags(tuple(attributes))
-    meta, header = read_part10(body, max_inflated=max_inflated, max_nesting=max_nesting)
+    kept, wanted = _tags(tuple(attributes))
+    meta, header = read_part10(body, limits, wanted, whole=whole)
     sop_class_uid = text(header, _SOP_CLASS_UID)
     if _MEDIA_STORAGE_DIRECTORY in (sop_class_uid, text(meta, _MEDIA_STORAGE_SOP_CLASS_UID)):
         raise Invalid("dicom-media-directory", "a DICOMDIR lists objects and is none itself")
+    if unknown_character_set(header.character_sets):
+        header.warn(_SPECIFIC_CHARACTER_SET, "not a known character set; ISO 8859-1 or UTF-8 is read")
+    series_instance_uid = _stated(header, _SERIES_INSTANCE_UID)
     return Instance(
         sop_instance_uid=_required_uid(header, _SOP_INSTANCE_UID, "sop-instance-uid"),
         sop_class_uid=sop_class_uid,
         sop_class_name=sop_class_name(sop_class_uid),
-        series_instance_uid=text(header, _SERIES_INSTANCE_UID),
+        series_instance_uid=series_instance_uid.value if series_instance_uid else None,
         transfer_syntax_uid=text(meta, _TRANSFER_SYNTAX_UID),
         series_number=_integer(header, _SERIES_NUMBER),
         number_of_frames=_integer(header, _NUMBER_OF_FRAMES),
@@ -95,12 +143,15 @@ def read_instance(
         statement=_statement(header),
         dicom=json_model(header, kept),
         attributes_modified_at=_modified_at(header),
+        warnings=header.warnings,
     )
 
 
 @lru_cache(maxsize=64)
-def _tags(attributes: tuple[str, ...]) -> tuple[int, ...]:
-    return tuple(attribute_tag(name) for name in attributes)
+def _tags(attributes: tuple[str, ...]) -> tuple[tuple[int, ...], frozenset[int]]:
+    """The tags of the attributes to keep, and all those to find."""
+    kept = with_creators(attribute_tag(name) for name in attributes)
+    return kept, _READ | needed_for_json(kept)
 
 
 def _required_uid(header: DataSet, tag: int, name: str) -> str:
@@ -110,6 +161,8 @@ def _required_uid(header: DataSet, tag: int, name: str) -> str:
         raise Invalid(f"dicom-no-{name}", f"{tag_name(tag)} is absent or empty")
     if "\\" in uid:
         raise Invalid(f"dicom-no-{name}", f"{tag_name(tag)} has several values")
+    if LOST in uid:
+        raise Invalid(f"dicom-no-{name}", f"{tag_name(tag)} has characters that cannot be read")
     return uid
 
 
@@ -121,14 +174,19 @@ def _instance_number(header: DataSet, sop_class_uid: str | None) -> InstanceNumb
 
 def _integer(header: DataSet, tag: int) -> int | None:
     """The value of any IS element by the same strict rules, None where it is no integer."""
-    return parse_instance_number(header.raw(tag), None).value
+    integer = parse_instance_number(header.raw(tag), None)
+    if integer.status == "invalid":
+        header.warn(tag, "no integer; left out")
+    return integer.value
 
 
 def _statement(header: DataSet) -> Statement:
     modalities = texts(header, _MODALITY)
+    if len(modalities) > 1:
+        header.warn(_MODALITY, "several values where one is allowed; the first is taken")
     return Statement(
         study_instance_uid=_required_uid(header, _STUDY_INSTANCE_UID, "study-instance-uid"),
-        accession_number=_accession_number(header, ""),
+        accession_number=_accession_number(header),
         requests=_requests(header),
         patient=_patient(header),
         patient_identity_removed=(text(header, _PATIENT_IDENTITY_REMOVED) or "").upper() == "YES",
@@ -137,11 +195,11 @@ def _statement(header: DataSet) -> Statement:
 
 
 def _patient(header: DataSet) -> Patient:
-    identifiers = [_patient_identifier(header, "")]
-    for place, other in _items(header, _OTHER_PATIENT_IDS_SEQUENCE):
-        identifiers.append(_patient_identifier(other, place))
+    identifiers = [_patient_identifier(header)]
+    identifiers += [_patient_identifier(other) for other in header.items(_OTHER_PATIENT_IDS_SEQUENCE)]
     for number, value in enumerate(texts(header, _OTHER_PATIENT_IDS), start=1):
-        identifiers.append(Identifier(value, f"{_OTHER_PATIENT_IDS:08X}[{number}]") if value else None)
+        if value and _readable(header, _OTHER_PATIENT_IDS, value):
+            identifiers.append(Identifier(value, f"{header.where(_OTHER_PATIENT_IDS)}[{number}]"))
     sex = (text(header, _PATIENT_SEX) or "").upper()
     return Patient(
         identifiers=tuple(identifier for identifier in identifiers if identifier),
@@ -151,31 +209,22 @@ def _patient(header: DataSet) -> Patient:
     )
 
 
-def _patient_identifier(data_set: DataSet, place: str) -> Identifier | None:
-    value = text(data_set, _PATIENT_ID)
-    if value is None:
-        return None
+def _patient_identifier(data_set: DataSet) -> Identifier | None:
     qualifiers = data_set.items(_ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE)
-    return Identifier(
-        value,
-        f"{place}{_PATIENT_ID:08X}",
-        issuer=_issuer(text(data_set, _ISSUER_OF_PATIENT_ID), qualifiers),
-        type_code=text(qualifiers[0], _IDENTIFIER_TYPE_CODE) if qualifiers else None,
-    )
+    namespace = text(data_set, _ISSUER_OF_PATIENT_ID)
+    type_code = text(qualifiers[0], _IDENTIFIER_TYPE_CODE) if qualifiers else None
+    return _identifier(data_set, _PATIENT_ID, _issuer(namespace, qualifiers), type_code)
 
 
-def _accession_number(data_set: DataSet, place: str) -> Identifier | None:
-    return _issued(data_set, _ACCESSION_NUMBER, _ISSUER_OF_ACCESSION_NUMBER_SEQUENCE, place)
+def _accession_number(data_set: DataSet) -> Identifier | None:
+    return _issued(data_set, _ACCESSION_NUMBER, _ISSUER_OF_ACCESSION_NUMBER_SEQUENCE)
 
 
-def _issued(data_set: DataSet, tag: int, issuer_tag: int, place: str) -> Identifier | None:
+def _issued(data_set: DataSet, tag: int, issuer_tag: int) -> Identifier | None:
     """An identifier whose issuer is an HL7v2 Hierarchic Designator (PS3.3 10.17) beside it."""
-    value = text(data_set, tag)
-    if value is None:
-        return None
     designators = data_set.items(issuer_tag)
     namespace = text(designators[0], _LOCAL_NAMESPACE_ENTITY_ID) if designators else None
-    return Identifier(value, f"{place}{tag:08X}", issuer=_issuer(namespace, designators))
+    return _identifier(data_set, tag, _issuer(namespace, designators))
 
 
 def _issuer(namespace_id: str | None, designators: Sequence[DataSet]) -> Issuer | None:
@@ -187,41 +236,52 @@ def _issuer(namespace_id: str | None, designators: Sequence[DataSet]) -> Issuer 
     return Issuer(namespace_id, universal_id, universal_id_type)
 
 
+def _identifier(data_set: DataSet, tag: int, issuer: Issuer | None, type_code: str | None = None) -> Identifier | None:
+    value = text(data_set, tag)
+    issued = (issuer.namespace_id, issuer.universal_id) if issuer else ()
+    if value is None or not _readable(data_set, tag, value, *issued, type_code):
+        return None
+    return Identifier(value, data_set.where(tag), issuer, type_code)
+
+
+def _stated(data_set: DataSet, tag: int) -> Stated | None:
+    value = text(data_set, tag)
+    return Stated(value, data_set.where(tag)) if value and _readable(data_set, tag, value) else None
+
+
+def _readable(data_set: DataSet, tag: int, *parts: str | None) -> bool:
+    """Whether an identifier, its issuer included, lost no character: two that did would be equal, and are not."""
+    if any(LOST in part for part in parts if part):
+        data_set.warn(tag, "not used, as it or its issuer cannot be read in full")
+        return False
+    return True
+
+
 def _requests(header: DataSet) -> tuple[Request, ...]:
     """Each item of both request sequences, then the order numbers that some systems write beside them."""
     requests = [
-        _request(item, place)
+        _request(item)
         for sequence in (_REQUEST_ATTRIBUTES_SEQUENCE, _REFERENCED_REQUEST_SEQUENCE)
-        for place, item in _items(header, sequence)
+        for item in header.items(sequence)
     ]
     requests.append(
         Request(
-            placer_order_number=_issued(header, _PLACER_ORDER_NUMBER, _ORDER_PLACER_IDENTIFIER_SEQUENCE, ""),
-            filler_order_number=_issued(header, _FILLER_ORDER_NUMBER, _ORDER_FILLER_IDENTIFIER_SEQUENCE, ""),
+            placer_order_number=_issued(header, _PLACER_ORDER_NUMBER, _ORDER_PLACER_IDENTIFIER_SEQUENCE),
+            filler_order_number=_issued(header, _FILLER_ORDER_NUMBER, _ORDER_FILLER_IDENTIFIER_SEQUENCE),
         )
     )
     return tuple(request for request in requests if request != Request())
 
 
-def _request(item: DataSet, place: str) -> Request:
+def _request(item: DataSet) -> Request:
     return Request(
-        study_instance_uid=_stated(item, _STUDY_INSTANCE_UID, place),
-        accession_number=_accession_number(item, place),
-        requested_procedure_id=_stated(item, _REQUESTED_PROCEDURE_ID, place),
-        scheduled_procedure_step_id=_stated(item, _SCHEDULED_PROCEDURE_STEP_ID, place),
-        placer_order_number=_issued(item, _PLACER_ORDER_NUMBER, _ORDER_PLACER_IDENTIFIER_SEQUENCE, place),
-        filler_order_number=_issued(item, _FILLER_ORDER_NUMBER, _ORDER_FILLER_IDENTIFIER_SEQUENCE, place),
+        study_instance_uid=_stated(item, _STUDY_INSTANCE_UID),
+        accession_number=_accession_number(item),
+        requested_procedure_id=_stated(item, _REQUESTED_PROCEDURE_ID),
+        scheduled_procedure_step_id=_stated(item, _SCHEDULED_PROCEDURE_STEP_ID),
+        placer_order_number=_issued(item, _PLACER_ORDER_NUMBER, _ORDER_PLACER_IDENTIFIER_SEQUENCE),
+        filler_order_number=_issued(item, _FILLER_ORDER_NUMBER, _ORDER_FILLER_IDENTIFIER_SEQUENCE),
     )
-
-
-def _stated(item: DataSet, tag: int, place: str) -> Stated | None:
-    value = text(item, tag)
-    return None if value is None else Stated(value, f"{place}{tag:08X}")
-
-
-def _items(header: DataSet, tag: int) -> list[tuple[str, DataSet]]:
-    """The items of a sequence, each with the beginning of `where` for what is in it: `00400275[1].`."""
-    return [(f"{tag:08X}[{number}].", item) for number, item in enumerate(header.items(tag), start=1)]
 
 
 def _modified_at(header: DataSet) -> str | None:

@@ -1,34 +1,27 @@
 """Decodes the values of DICOM elements: text in its character set, names, dates, and the DICOM JSON Model.
 
-What cannot be decoded is replaced (text) or left out (anything else), so that an odd value never fails an object.
+What cannot be decoded is replaced (text) or left out (anything else), so that an odd value never fails an object. What
+is odd about a value that is read for itself is noted in the warnings of its data set.
 """
 
 import re
 import struct
-from collections.abc import Collection
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
 from math import isfinite
 from typing import Any
 
-from pydicom.charset import CODES_TO_ENCODINGS, STAND_ALONE_ENCODINGS, default_encoding, python_encoding
-from pydicom.datadict import dictionary_VR, private_dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, private_dictionary_VR, tag_for_keyword
 
 from bridge.core.errors import ConfigError, Invalid
 from bridge.core.instance_number import parse_instance_number
 from bridge.core.model import PersonName
+from bridge.formats.dicom_charsets import LOST, NAME_DELIMITER, VALUE_DELIMITER, decode, is_undeclared_utf8
 from bridge.formats.dicom_elements import DataSet, Element
 
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _PIXEL_REPRESENTATION = 0x00280103
-
-_ESC = 0x1B
-_FRAGMENT = re.compile(rb"\x1b[^\x1b]*|[^\x1b]+")
-# What ends a switch to another character set inside a value (PS3.5 6.1.2.5.3).
-_DELIMITER = re.compile(rb"[\\\r\n\f\t]")
-_NAME_DELIMITER = re.compile(rb"[\\\r\n\f\t^=]")
-_MISSPELLED = re.compile(r"^ISO[-_ ]?(2022[-_ ]?)?IR[-_ ]?")  # such as ISO-IR 100
-_HELD_BY_CODEC = ("iso2022_jp", "iso2022_jp_2")  # Python's codecs read these escape sequences themselves
 
 _DATE = re.compile(r"(\d{4})(?:(\d\d)(\d\d)|\.(\d\d)\.(\d\d))", re.ASCII)  # with dots: ACR-NEMA 300 (PS3.5 6.2)
 _DATETIME = re.compile(
@@ -39,46 +32,84 @@ _DATETIME = re.compile(
 _OFFSET = re.compile(r"([+-])(0\d|1[0-4])([0-5]\d)", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
+_PART = re.compile(r"[\\=]")  # the = separates component groups of names, and is rare in anything else
+_UID = re.compile(r"[0-9.\\]+", re.ASCII)
+
 _CODED_IN_CHARACTER_SET = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}  # PS3.5 6.1.2.2; any other VR is ASCII
 _SINGLE_VALUED = {"LT", "ST", "UR", "UT"}  # a backslash in them is a character (PS3.5 6.2)
 _TEXT = _CODED_IN_CHARACTER_SET | {"AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"}
+_LONGEST = {"AE": 16, "CS": 16, "LO": 64, "PN": 64, "SH": 16, "UI": 64}  # characters; PN: of each component group
 _NUMBERS = {"FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
+_REPEATING = (0x50, 0x60)  # curves and overlays, whose groups are any even one of 50xx and 60xx (PS3.5 7.6)
+_BINARY = {"OB", "OD", "OF", "OL", "OV", "OW"}
+_DECODED = _TEXT | set(_NUMBERS) | {"AT", "DS", "IS"}
 
 
 def text(data_set: DataSet, tag: int) -> str | None:
     """The whole value of a text element without padding, None when it is absent or blank.
 
-    A backslash stays: the elements that are read through here have one value, and taking the first of several could
-    give an identifier that belongs to something else.
+    A backslash stays: taking the first of several values could give an identifier that belongs to something else.
+    Bytes that cannot be read are `dicom_charsets.LOST`.
     """
     raw = data_set.raw(tag)
-    return _trimmed(decode(raw, data_set.character_sets)) if raw else None
+    value = _trimmed(_decoded(data_set, tag, raw)) if raw else None
+    if value is None:
+        return None
+    vr, single = _definition(tag)
+    if single and "\\" in value and vr not in _SINGLE_VALUED:
+        data_set.warn(tag, "several values where one is allowed; kept as one")
+    if vr == "UI" and not _UID.fullmatch(value):
+        data_set.warn(tag, "characters that no UID has; kept")
+    return value
 
 
 def texts(data_set: DataSet, tag: int) -> list[str | None]:
     """The values of a text element that may have several, each without padding, None where one is blank."""
     raw = data_set.raw(tag)
-    return [_trimmed(value) for value in decode(raw, data_set.character_sets).split("\\")] if raw else []
+    if not raw:
+        return []
+    values = [_trimmed(value) for value in _decoded(data_set, tag, raw).split("\\")]
+    data_set.count(len(values))
+    return values
 
 
 def person_names(data_set: DataSet, tag: int) -> tuple[PersonName, ...]:
-    """The names of a PN element, blank ones left out."""
+    """The names of a PN element, blank ones left out.
+
+    So are the representations that cannot be read in full: those with lost characters, and those of question marks
+    alone, which an engine leaves of names that its character set cannot write. As names they would contradict the
+    patient's, or agree with another's.
+    """
     raw = data_set.raw(tag)
     if not raw:
         return ()
-    names = decode(raw, data_set.character_sets, _NAME_DELIMITER).split("\\")
-    return tuple(PersonName(**groups) for name in names if (groups := _name_groups(name)))
+    values = _decoded(data_set, tag, raw, NAME_DELIMITER).split("\\")
+    data_set.count(len(values))
+    if len(values) > 1:
+        data_set.warn(tag, "several values where one is allowed; each is taken for a name")
+    names, switched = [], b"2022" in data_set.character_sets
+    for value in values:
+        groups = {
+            kind: group for kind, group in _name_groups(value).items() if _readable(data_set, tag, group, switched)
+        }
+        if groups:
+            names.append(PersonName(**groups))
+    return tuple(names)
 
 
 def whole_date(data_set: DataSet, tag: int) -> str | None:
     """A date as `YYYY-MM-DD`; None when it is absent, or not a day of the calendar."""
-    found = _DATE.fullmatch(text(data_set, tag) or "")
-    if found is None:
+    stated = text(data_set, tag)
+    if stated is None:
         return None
+    found = _DATE.fullmatch(stated)
     try:
-        return date(*(int(part) for part in found.groups() if part)).isoformat()
+        if found:
+            return date(*(int(part) for part in found.groups() if part)).isoformat()
     except ValueError:
-        return None
+        pass
+    data_set.warn(tag, "no date; left out")
+    return None
 
 
 def moment_in_utc(data_set: DataSet, tag: int, offset: str | None) -> str | None:
@@ -87,23 +118,27 @@ def moment_in_utc(data_set: DataSet, tag: int, offset: str | None) -> str | None
     `offset` is Timezone Offset From UTC (0008,0201), for a value without its own; without either it is taken as UTC.
     What the value leaves out is the earliest possible. None when it is absent or no time.
     """
-    found = _DATETIME.fullmatch(text(data_set, tag) or "")
-    if found is None:
+    stated = text(data_set, tag)
+    if stated is None:
         return None
+    found = _DATETIME.fullmatch(stated)
     try:
-        local = datetime(
-            int(found["year"]),
-            int(found["month"] or 1),
-            int(found["day"] or 1),
-            int(found["hour"] or 0),
-            int(found["minute"] or 0),
-            min(int(found["second"] or 0), 59),  # 60 is a leap second
-            int((found["fraction"] or "").ljust(6, "0")),
-            _zone(found["offset"] or offset),
-        )
-        return f"{local.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+        if found:
+            local = datetime(
+                int(found["year"]),
+                int(found["month"] or 1),
+                int(found["day"] or 1),
+                int(found["hour"] or 0),
+                int(found["minute"] or 0),
+                min(int(found["second"] or 0), 59),  # 60 is a leap second
+                int((found["fraction"] or "").ljust(6, "0")),
+                _zone(found["offset"] or offset),
+            )
+            return f"{local.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
     except (ValueError, OverflowError):
-        return None
+        pass
+    data_set.warn(tag, "no date and time; left out")
+    return None
 
 
 def attribute_tag(name: str) -> int:
@@ -119,62 +154,67 @@ def attribute_tag(name: str) -> int:
     return tag
 
 
-def json_model(data_set: DataSet, tags: Collection[int]) -> dict[str, Any]:
+def with_creators(tags: Iterable[int]) -> tuple[int, ...]:
+    """These tags in their order, private ones with the elements that reserve their blocks."""
+    stated = set(tags)
+    return tuple(sorted(stated | {_creator(tag) for tag in stated if _is_private(tag)}))
+
+
+def needed_for_json(tags: Iterable[int]) -> frozenset[int]:
+    """The tags that `json_model` has to find in a data set to write these."""
+    return frozenset(tags) | {_PIXEL_REPRESENTATION}
+
+
+def json_model(data_set: DataSet, tags: Iterable[int]) -> dict[str, Any]:
     """These attributes of a data set in the DICOM JSON Model (PS3.18 F), as far as it has them.
 
     Binary values (OB, OD, OF, OL, OV, OW, UN) are left out, and so is what cannot be decoded; inside a sequence,
-    private elements too. A private attribute comes with its creator; in implicit VR its VR is the one pydicom knows.
+    private elements too. In implicit VR the VR of a private attribute is the one that pydicom knows for its creator.
+    Raises Invalid where a limit is exceeded.
     """
     model: dict[str, Any] = {}
-    wanted = set(tags)
-    wanted.update(_creator(tag) for tag in tags if _is_private(tag))
-    for tag in sorted(wanted):
+    for tag in tags:
         element = data_set.elements.get(tag)
         if element is None:
             continue
         try:
             attribute = _attribute(data_set, tag, element)
-        except (Invalid, struct.error):
+        except (Invalid, struct.error) as error:
+            if isinstance(error, Invalid) and error.code.startswith("max-"):
+                raise
+            data_set.warn(tag, "cannot be read; left out")
             continue
         if attribute is not None:
             model[f"{tag:08X}"] = attribute
     return model
 
 
-def decode(raw: bytes, character_sets: bytes, delimiter: re.Pattern[bytes] = _DELIMITER) -> str:
-    """The text of a value without trailing padding; `character_sets` is the value of (0008,0005) that applies to it.
-
-    U+FFFD stands for bytes that are not in their character set, and for NULs, which databases refuse. ISO 2022 escape
-    sequences are followed even where (0008,0005) does not announce them (PS3.3 C.12.1.1.2, PS3.5 6.1.2.5).
-    """
-    encoding, escapes = _encoding(character_sets)
-    if _ESC not in raw or not escapes:
-        decoded = raw.decode(encoding, "replace")
-    else:
-        decoded = "".join(_fragment(part, encoding, delimiter) for part in _FRAGMENT.findall(raw))
-    return decoded.rstrip(" \0").replace("\0", "\ufffd")
+@lru_cache(maxsize=1024)
+def _definition(tag: int) -> tuple[str, bool]:
+    """VR and whether only one value is allowed (PS3.6); UN where the dictionary has no such element."""
+    if not dictionary_has_tag(tag) and tag >> 24 not in _REPEATING:  # searching all of these is slow
+        return "UN", True
+    try:
+        return dictionary_VR(tag), dictionary_VM(tag) == "1"
+    except KeyError:
+        return "UN", True
 
 
-@lru_cache(maxsize=64)
-def _encoding(character_sets: bytes) -> tuple[str, bool]:
-    """The codec of the first character set, and whether others may be switched to."""
-    first = character_sets.split(b"\\")[0].decode("ascii", "replace").strip(" \0")
-    name = _MISSPELLED.sub(lambda found: "ISO 2022 IR " if found[1] else "ISO_IR ", first)
-    return python_encoding.get(name, default_encoding), name not in STAND_ALONE_ENCODINGS
-
-
-def _fragment(fragment: bytes, encoding: str, delimiter: re.Pattern[bytes]) -> str:
-    """A part of a value that starts with the escape sequence it is in, the first one with none."""
-    length = 4 if fragment[:3] in (b"\x1b$(", b"\x1b$)") else 3
-    switched = CODES_TO_ENCODINGS.get(fragment[:length])
-    if switched is None:
-        return fragment.decode(encoding, "replace")
-    if switched in _HELD_BY_CODEC:
-        return fragment.decode(switched, "replace")
-    rest = fragment[length:]
-    found = delimiter.search(rest)
-    end = found.start() if found else len(rest)
-    return rest[:end].decode(switched, "replace") + rest[end:].decode(encoding, "replace")
+def _decoded(data_set: DataSet, tag: int, raw: bytes, delimiter: re.Pattern[bytes] = VALUE_DELIMITER) -> str:
+    """The text of a value, with a warning for all that is odd about it as a text of its VR."""
+    vr, _ = _definition(tag)
+    character_sets = data_set.character_sets if vr in _CODED_IN_CHARACTER_SET else b""
+    decoded = decode(raw, character_sets, delimiter)
+    if LOST in decoded:
+        data_set.warn(
+            tag, "characters that cannot be read: not in the declared character set, or lost in an earlier system"
+        )
+    elif is_undeclared_utf8(raw, character_sets):
+        data_set.warn(tag, "declared as another character set, but UTF-8; read as that")
+    longest = _LONGEST.get(vr)
+    if longest and len(decoded) > longest and any(len(part.strip(" ")) > longest for part in _PART.split(decoded)):
+        data_set.warn(tag, f"longer than {vr} allows ({longest} characters); kept whole")
+    return decoded
 
 
 def _trimmed(value: str) -> str | None:
@@ -184,6 +224,20 @@ def _trimmed(value: str) -> str | None:
 def _name_groups(name: str) -> dict[str, str]:
     groups = zip(("alphabetic", "ideographic", "phonetic"), name.split("="), strict=False)
     return {kind: group.strip(" \0") for kind, group in groups if group.strip(" \0^")}
+
+
+def _readable(data_set: DataSet, tag: int, group: str, switched: bool) -> bool:
+    """Whether one representation of a name can be used; `switched`: several character sets are declared (ISO 2022)."""
+    all_lost = "?" in group and not group.strip(" ?^")
+    if all_lost or (switched and group.count("?") > 1):
+        data_set.warn(
+            tag,
+            "? in place of letters: an engine has written the object anew and lost them; "
+            "publish it without a source transformer step",
+        )
+    if LOST in group:
+        data_set.warn(tag, "not used where it cannot be read in full")
+    return not all_lost and LOST not in group
 
 
 def _zone(offset: str | None) -> timezone:
@@ -205,6 +259,8 @@ def _attribute(data_set: DataSet, tag: int, element: Element) -> dict[str, Any] 
             for item in data_set.items(tag)
         ]
         return {"vr": vr, "Value": items} if items else {"vr": vr}
+    if vr not in _DECODED:
+        return None
     raw = data_set.raw(tag) or b""
     values: list[Any]
     if vr in _NUMBERS:
@@ -213,30 +269,29 @@ def _attribute(data_set: DataSet, tag: int, element: Element) -> dict[str, Any] 
         pairs = struct.iter_unpack(f"{data_set.order}HH", raw)
         values = [f"{group:04X}{number:04X}" for group, number in pairs]
     elif vr == "PN":
-        names = decode(raw, data_set.character_sets, _NAME_DELIMITER).split("\\")
+        names = decode(raw, data_set.character_sets, NAME_DELIMITER).split("\\")
         values = [{kind.capitalize(): group for kind, group in _name_groups(name).items()} or None for name in names]
-    elif vr in _TEXT or vr in ("DS", "IS"):
+    else:
         decoded = decode(raw, data_set.character_sets if vr in _CODED_IN_CHARACTER_SET else b"")
         parts = [decoded.rstrip(" ")] if vr in _SINGLE_VALUED else [part.strip(" \0") for part in decoded.split("\\")]
         values = [_number(part, vr) if vr in ("DS", "IS") else part for part in parts]
         values = [None if value == "" else value for value in values]
-    else:
-        return None
+    data_set.count(len(values))
     return {"vr": vr, "Value": values} if any(value is not None for value in values) else {"vr": vr}
 
 
 def _vr(data_set: DataSet, tag: int, element: Element) -> str:
-    """The VR as stated, else the dictionary's."""
-    if element.vr is not None and element.vr != "UN":
+    """The VR as stated, where the standard has it and it says something, else the dictionary's."""
+    if element.vr in _DECODED or element.vr in _BINARY or element.vr == "SQ":
         return element.vr
-    try:
-        if _is_private(tag):
-            if 0x10 <= tag & 0xFFFF <= 0xFF:
-                return "LO"  # a creator
+    vr = _definition(tag)[0]
+    if vr == "UN" and _is_private(tag):
+        if 0x10 <= tag & 0xFFFF <= 0xFF:
+            return "LO"  # a creator
+        try:
             return private_dictionary_VR(tag, text(data_set, _creator(tag)) or "")
-        vr = dictionary_VR(tag)
-    except KeyError:
-        return "UN"
+        except KeyError:
+            return "UN"
     if vr == "US or SS":
         return "SS" if (data_set.raw(_PIXEL_REPRESENTATION) or b"").strip(b"\0") else "US"
     return vr

@@ -3,6 +3,7 @@
 It must never drop a segment: Z segments, unknown names and lines that are no segment at all are kept.
 """
 
+import codecs
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,15 +11,27 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from bridge.core.errors import Invalid
-from bridge.formats import hl7_charsets
+from bridge.core.limits import DEFAULT_LIMITS, Limits
+from bridge.formats import hl7_charsets, hl7_iso2022
 
 HL7_NULL = '""'
 """What a sender writes to delete a value (HL7 2.5.1, 2.5.3). An absent value is None."""
 
 _BATCH = frozenset(("FHS", "BHS", "BTS", "FTS"))
 _DELIMITERS = frozenset("!#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")  # punctuation but the quote, which HL7_NULL is made of
+_RECOMMENDED = "^~\\&"  # HL7 2.5.1, 2.5.4
 _AHEAD = " \t\x0b\x1c\ufeff"  # of a line: indentation, MLLP's start and end blocks, a byte order mark
+_END_BLOCK = re.compile(rb"\x1c(?=[\r\n\0]|\Z)")  # MLLP's
+_PADDING = b" \t\r\n\0\x0b\x1c"
 _SEGMENT_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
+_SEGMENT_BEHIND = re.compile(rb"(?:\A|[\r\n\x0b\x1c])[ \t]*[A-Z][A-Z0-9]{2}[!-/:-@[-`{-~]")
+# The segments that facts are read from, and Z segments, in the wrong case, with a zero for an O, or with blanks behind.
+_LIKE_A_SEGMENT = re.compile(
+    r"(?:EVN|PID|PD1|MRG|PV[12]|[O0]RC|[O0]B[RX]|TQ1|NTE|IPC|Z[A-Z0-9]{2}|SCH|RGS|AI[GLPS]|DG1|MSH|[FB][HT]S)[ \t]*",
+    re.ASCII | re.IGNORECASE,
+)
+_MOST_PARTS = 999  # splits of a repetition or component; what a path cannot reach stays in one piece
+_MOST_NAMED = 10  # segments, in the warnings of one message
 _PATH = re.compile(
     r"([A-Z][A-Z0-9]{2})(?:\[([1-9][0-9]{0,3})\])?-([1-9][0-9]{0,2})(?:\[([1-9][0-9]{0,3})\])?"
     r"(?:\.([1-9][0-9]{0,2}))?(?:\.([1-9][0-9]{0,2}))?"
@@ -74,8 +87,8 @@ class Encoding:
         if letter:
             meaning = self._meanings[letter]
         elif hexadecimal:
-            with suppress(UnicodeDecodeError):
-                meaning = bytes.fromhex(hexadecimal).decode(self._codec).replace("\0", "")
+            with suppress(Invalid):
+                meaning = hl7_iso2022.decode(bytes.fromhex(hexadecimal), self._codec).replace("\0", "")
         else:
             meaning = "\n" * int(lines or 1)
         return meaning
@@ -85,10 +98,10 @@ class Encoding:
 
     def components(self, repetition: str) -> list[str]:
         """None of an empty repetition."""
-        return repetition.split(self.component) if repetition else []
+        return repetition.split(self.component, _MOST_PARTS) if repetition else []
 
     def subcomponents(self, component: str) -> list[str]:
-        return component.split(self.subcomponent) if self.subcomponent else [component]
+        return component.split(self.subcomponent, _MOST_PARTS) if self.subcomponent else [component]
 
 
 _encoding = lru_cache(maxsize=64)(Encoding)
@@ -168,17 +181,27 @@ class Segment:
 
 
 class Message:
-    """The segments of one message in their order. `warnings` name places, never values."""
+    """The segments of one message in their order.
 
-    __slots__ = ("_by_name", "codec", "encoding", "segments", "warnings")
+    `codec` is Python's for the character set that it was read in; `warnings` name places, never values.
+    `odd_delimiters`: MSH-1 and MSH-2 are not one to five distinct punctuation marks, so that the delimiters cut values.
+    """
+
+    __slots__ = ("_by_name", "codec", "encoding", "odd_delimiters", "segments", "warnings")
 
     def __init__(
-        self, segments: tuple[Segment, ...], encoding: Encoding, codec: str, warnings: tuple[str, ...]
+        self,
+        segments: tuple[Segment, ...],
+        encoding: Encoding,
+        codec: str,
+        warnings: tuple[str, ...],
+        odd_delimiters: bool = False,
     ) -> None:
         self.segments = segments
         self.encoding = encoding
         self.codec = codec
         self.warnings = warnings
+        self.odd_delimiters = odd_delimiters
         self._by_name: dict[str, list[Segment]] = {}
         for segment in segments:
             self._by_name.setdefault(segment.name, []).append(segment)
@@ -197,62 +220,152 @@ class Message:
         return segments[occurrence - 1].value(*place) if occurrence <= len(segments) else None
 
 
-def parse(body: bytes, charset: str = "ISO-8859-1", stated_charset: str | None = None) -> Message:
+def parse(
+    body: bytes, charset: str = "ISO-8859-1", stated_charset: str | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Message:
     """The field index of one message.
 
     Line ends (CR, LF, CRLF, mixed), MLLP framing, byte order marks and empty lines are tolerated. A line that is no
     segment belongs to a value with a line break in it, which its sender did not escape: it is kept as the continuation
-    of the segment before, with a warning. `stated_charset` is what the transport states, before MSH-18; `charset` holds
-    where nothing is stated, or something wrong.
+    of the segment before, with a warning; one that may as well be a damaged segment is refused. `stated_charset` is
+    what the transport states, before MSH-18; `charset` holds where nothing is stated, or something wrong.
 
-    Raises Invalid: `hl7-empty`, `hl7-no-msh`, `hl7-bad-msh`, `hl7-batch`, `hl7-undecodable`.
+    Memory stays within ten times the message's size and 16 MiB. `max_fields` counts line ends, too, and switches of the
+    character set.
+
+    Raises Invalid: `hl7-empty`, `hl7-no-msh`, `hl7-bad-msh`, `hl7-batch`, `hl7-broken-frame`, `hl7-broken-segment`,
+    `hl7-undecodable`, `max-fields`, `max-segments`, `max-field-size`.
     """
-    text, codec, warnings = hl7_charsets.decode(body, charset, stated_charset)
+    warnings: list[str] = []
+    body, _ = hl7_charsets.narrow(body)
+    if b"\x1c" in body:
+        body = _unframed(body, warnings)
+    body = body.replace(b"\n", b"\r")  # in bytes, which take less memory than text
+    text, codec, odd_charset = hl7_charsets.decode(body, charset, stated_charset, limits)
+    warnings += odd_charset
     if "\0" in text:  # databases do not store it
         warnings.append("NUL characters in the text: left out")
         text = text.replace("\0", "")
-    lines = [line for one in text.replace("\n", "\r").split("\r") if (line := one.lstrip(_AHEAD))]
+    if "\ufffd" in text:
+        warnings.append("U+FFFD in the text: an earlier system read it in another character set than it was written in")
+    if "${ATTACH:" in text:
+        warnings.append("an ${ATTACH:} token in the text: the engine did not put an attachment back")
+    size = len(text)
+    if size > limits.max_fields and text.count("\r") > limits.max_fields:
+        raise limits.exceeded("max_fields")
+    lines = [line for one in text.split("\r") if (line := one.lstrip(_AHEAD))]
+    encoding, odd = _delimiters(_header(lines), codec, warnings)
+    if size > limits.max_fields and _fields(text, encoding) + len(lines) > limits.max_fields:
+        raise limits.exceeded("max_fields")
+    del text  # which may take four times the memory of the body
+    segments = _segments(lines, encoding, limits, warnings)
+    if size > limits.max_field_size:
+        largest = max(len(field) for segment in segments for field in segment.fields)
+        if largest > limits.max_field_size:
+            raise limits.exceeded("max_field_size")
+    return Message(segments, encoding, codec, tuple(warnings), odd)
+
+
+def _unframed(body: bytes, warnings: list[str]) -> bytes:
+    """The body up to MLLP's end block (FS CR)."""
+    end = _END_BLOCK.search(body)
+    if not end:
+        return body
+    behind = body[end.end() :].strip(_PADDING)
+    if _SEGMENT_BEHIND.search(behind):
+        if behind.startswith((b"MSH", b"FHS", b"BHS", codecs.BOM_UTF8)):
+            raise Invalid("hl7-batch", "another message follows MLLP's end block: only single messages are read here")
+        raise Invalid("hl7-broken-frame", "segments follow MLLP's end block")
+    if behind:
+        warnings.append(f"bytes behind MLLP's end block: {len(behind)}, left out")
+    return body[: end.start()]
+
+
+def _header(lines: list[str]) -> str:
+    """The line with MSH, which has to be the first."""
     if not lines:
         raise Invalid("hl7-empty", "the message has no content")
-    if lines[0][:3] in _BATCH:
-        raise Invalid("hl7-batch", f"a batch ({lines[0][:3]}) is not read, only single messages are")
-    if lines[0][:3] != "MSH":
+    name = lines[0][:3]
+    if name in _BATCH:
+        raise Invalid("hl7-batch", f"a batch ({name}) is not one message: only single messages are read here")
+    if name != "MSH":
         raise Invalid("hl7-no-msh", "the message does not begin with an MSH segment")
-    encoding = _delimiters(lines[0], codec, warnings)
+    return lines[0]
+
+
+def _delimiters(header: str, codec: str, warnings: list[str]) -> tuple[Encoding, bool]:
+    """The delimiters that MSH-1 and MSH-2 declare, and whether they are odd.
+
+    One to five in MSH-2, the fifth being the truncation character of 2.7; one that is not declared is not used.
+    """
+    separator = header[3:4]
+    characters, ended, _ = header[4:].partition(separator) if separator else ("", "", "")
+    if len(characters) == 5 and characters[2] == characters[3]:
+        warnings.append("MSH-2: the escape character is doubled; read as one")
+        characters = characters[:3] + characters[4:]
+    if not characters and not ended:
+        raise Invalid("hl7-bad-msh", "the MSH segment ends before MSH-2")
+    declared = {separator, *characters}
+    odd = not 1 <= len(characters) <= 5 or len(declared) != 1 + len(characters) or not declared <= _DELIMITERS
+    encoding = _encoding(separator, characters[:5] or _RECOMMENDED, codec)
+    if odd:
+        separators = (encoding.field, encoding.component, encoding.repetition, encoding.subcomponent)
+        used = [one for one in separators if one]
+        if len(set(used)) < len(used):
+            raise Invalid("hl7-bad-msh", "the delimiters in MSH-1 and MSH-2 are not distinct")
+        warnings.append("MSH-2: the delimiters are not one to five distinct punctuation marks; they may cut values")
+    return encoding, odd
+
+
+def _fields(text: str, encoding: Encoding) -> int:
+    """How many fields there are at most, repetitions included."""
+    return text.count(encoding.field) + (text.count(encoding.repetition) if encoding.repetition else 0)
+
+
+def _segments(lines: list[str], encoding: Encoding, limits: Limits, warnings: list[str]) -> tuple[Segment, ...]:
     pieces: list[list[str]] = []
+    ends = ("", encoding.field)
     for line in lines:
-        if line[3:4] in ("", encoding.field) and _SEGMENT_NAME.fullmatch(line, 0, 3):
+        if line[3:4] in ends and _SEGMENT_NAME.fullmatch(line, 0, 3):
             pieces.append([line])
+        elif (like := _LIKE_A_SEGMENT.match(line)) and line.startswith(encoding.field, like.end()):
+            raise _broken_segment(pieces)
         else:
             pieces[-1].append(line)
-    if len(pieces) < len(lines):
-        number = len(lines) - len(pieces)
-        warnings.append(f"lines that are no segments: {number}, read as line breaks in the segments before them")
+    if len(pieces) > limits.max_segments:
+        raise limits.exceeded("max_segments")
     segments: list[Segment] = []
     occurrences: dict[str, int] = {}
     for piece in pieces:
         name = piece[0][:3]
         occurrences[name] = occurrence = occurrences.get(name, 0) + 1
-        segments.append(Segment(name, occurrence, "\n".join(piece), encoding))
+        segments.append(Segment(name, occurrence, piece[0] if len(piece) == 1 else "\n".join(piece), encoding))
     if occurrences["MSH"] > 1 or not _BATCH.isdisjoint(occurrences):
-        raise Invalid("hl7-batch", "several messages in one are not read, only single messages are")
-    if "\ufffd" in text:
-        warnings.append("U+FFFD in the text: an earlier system read it in another character set than it was written in")
-    if "${ATTACH:" in text:
-        warnings.append("an ${ATTACH:} token in the text: the engine did not put an attachment back")
-    return Message(tuple(segments), encoding, codec, tuple(warnings))
+        raise Invalid("hl7-batch", "there are several messages: only single messages are read here")
+    if len(pieces) < len(lines):
+        warnings += _continuations(segments, pieces)
+    return tuple(segments)
 
 
-def _delimiters(header: str, codec: str, warnings: list[str]) -> Encoding:
-    """The delimiters that MSH-1 and MSH-2 declare: 1 to 5 in MSH-2, the fifth being the truncation character of 2.7."""
-    separator = header[3:4]
-    characters = header[4:].partition(separator)[0] if separator else ""
-    if len(characters) == 5 and characters[2] == characters[3]:
-        warnings.append("MSH-2: the escape character is doubled; read as one")
-        characters = characters[:3] + characters[4:]
-    if not 1 <= len(characters) <= 5:
-        raise Invalid("hl7-bad-msh", "MSH-2 does not have one to five delimiters")
-    declared = {separator, *characters}
-    if len(declared) != 1 + len(characters) or not declared <= _DELIMITERS:
-        raise Invalid("hl7-bad-msh", "the delimiters in MSH-1 and MSH-2 are not distinct punctuation marks")
-    return _encoding(separator, characters, codec)
+def _broken_segment(pieces: list[list[str]]) -> Invalid:
+    """The error of a line that may be a segment as well as the rest of a value of the last one of `pieces`."""
+    number = sum(map(len, pieces)) + 1
+    name = pieces[-1][0][:3]
+    occurrence = sum(piece[0][:3] == name for piece in pieces)
+    path = name if occurrence == 1 else f"{name}[{occurrence}]"
+    reason = f"line {number} (empty ones not counted), behind {path}: a damaged segment name, or the rest of a value"
+    return Invalid("hl7-broken-segment", reason)
+
+
+def _continuations(segments: list[Segment], pieces: list[list[str]]) -> list[str]:
+    """A warning for each segment that lines were joined to; of very many only the first are named."""
+    joined = [
+        f"{segment.path}: lines behind it that are no segments: {len(piece) - 1}, read as line breaks in it"
+        for segment, piece in zip(segments, pieces, strict=True)
+        if len(piece) > 1
+    ]
+    if len(joined) > _MOST_NAMED:
+        joined[_MOST_NAMED:] = [
+            f"lines that are no segments behind {len(joined) - _MOST_NAMED} further segments, likewise"
+        ]
+    return joined

@@ -4,7 +4,7 @@ Most functions answer with one of three: a value; None, where the sender deletes
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -17,8 +17,8 @@ T = TypeVar("T")
 Said: TypeAlias = T | UnsetType | None
 
 _DTM = re.compile(
-    r"([0-9]{4})(?:([0-9]{2})(?:([0-9]{2})(?:([0-9]{2})(?:([0-9]{2})(?:([0-9]{2})(\.[0-9]{1,6})?)?)?)?)?)?"
-    r"([+-][0-9]{4})?"
+    r"([0-9]{4})(?:([0-9]{2})(?:([0-9]{2})(?:([0-9]{2})(?:([0-9]{2})(?:([0-9]{2})(?:\.([0-9]{1,6})|([0-9]{3}))?)?)?)?)?)?"
+    r"(?P<offset>[+-][0-9]{4})?"
 )
 _BIRTH_DATE = re.compile(r"([0-9]{4})(?:([0-9]{2})(?:([0-9]{2})[0-9.]*)?)?(?:[+-][0-9]{4})?")
 _EARLIEST_YEAR, _LATEST_YEAR = 1900, 9998  # nothing is ordered before, and the year after can be converted to UTC
@@ -75,6 +75,30 @@ def every(
     """`stated` or `entity` of every repetition of a field."""
     count = len(segment.repetitions(field)) if segment else 0
     return [read(segment, field, component, repetition) for repetition in range(1, count + 1)]
+
+
+def distinct(said: Iterable[Said[T]]) -> tuple[T, ...] | UnsetType:
+    """Every distinct value, the first place it stands in; empty where there is none but one is deleted."""
+    every_one = list(said)
+    found = tuple(one for one in news(every_one) if one is not None and not isinstance(one, UnsetType))
+    return found if found or None in every_one else UNSET
+
+
+def news(said: Iterable[Said[T]], known_already: Iterable[Said[T]] = ()) -> list[Said[T]]:
+    """What neither is known already nor was said before: another value, or the same of another issuer."""
+    issuers: dict[str, set[Issuer | None]] = {}
+    for one in known_already:
+        if isinstance(one, Identifier | Stated):
+            issuers.setdefault(one.value, set()).add(_issuer_of(one))
+    found: list[Said[T]] = []
+    for one in said:
+        if isinstance(one, Identifier | Stated):
+            known_issuers, issuer = issuers.setdefault(one.value, set()), _issuer_of(one)
+            if known_issuers and (issuer is None or not known_issuers.isdisjoint((None, issuer))):
+                continue
+            known_issuers.add(issuer)
+        found.append(one)
+    return found
 
 
 def texts(segment: Segment | None, field: int) -> tuple[str, ...]:
@@ -197,7 +221,8 @@ def moment(said: str, zone: tzinfo) -> Moment | None:
     found = _DTM.fullmatch(said)
     if not found:
         return None
-    year, month, day, hour, minute, second, fraction, distance = found.groups()
+    year, month, day, hour, minute, second, fraction, glued, distance = found.groups()
+    fraction = fraction or glued  # engines write milliseconds without the point, as their platform does by default
     own = _offset(distance) if distance else zone
     if day is None or own is None or not _EARLIEST_YEAR <= int(year) <= _LATEST_YEAR:
         return None
@@ -206,13 +231,13 @@ def moment(said: str, zone: tzinfo) -> Moment | None:
         when = datetime(int(year), int(month), int(day), *time, tzinfo=own)
     except ValueError:
         return None
-    return Moment(when, hour is not None, fraction or "")
+    return Moment(when, hour is not None, f".{fraction}" if fraction else "")
 
 
 def offset(said: str) -> tzinfo | None:
     """The offset from UTC that a DTM states, if it states one."""
     found = _DTM.fullmatch(said)
-    return _offset(found[8]) if found and found[8] else None
+    return _offset(found["offset"]) if found and found["offset"] else None
 
 
 def _offset(distance: str) -> tzinfo | None:
@@ -247,3 +272,7 @@ def _issuer(encoding: Encoding, parts: Sequence[str]) -> Issuer | None:
     """HD: namespace ID, universal ID, its type (HL7 2.5.1, 2.A.33)."""
     found = [known(_text(encoding, part)) for part in parts[:3]]
     return Issuer(*found) if any(found) else None
+
+
+def _issuer_of(said: Identifier | Stated) -> Issuer | None:
+    return said.issuer if isinstance(said, Identifier) else None

@@ -1,22 +1,76 @@
-"""Which format a message is in, and what it says: the one door from bytes to facts (DESIGN 3.3)."""
+"""Which format a message is in, and what it says: the one door from bytes to facts (DESIGN 3.3).
 
-from email.message import Message
+First a message is taken out of its envelope (`contents`), then read (`read`): one that came in a batch stands or falls
+alone.
+"""
 
-from bridge.core.channel import Channel, DataType
+from collections.abc import Callable
+from email.message import Message as Header
+from enum import StrEnum
+
+from msgspec.structs import replace
+
+from bridge.core.channel import READ_MESSAGES, Channel, DataType
 from bridge.core.errors import ConfigError, Invalid
-from bridge.core.model import Filtered, Instance, OrderMessage
+from bridge.core.limits import DEFAULT_LIMITS, Limits
+from bridge.core.model import Filtered, Reading
 from bridge.core.ports import Inbound
-from bridge.formats import hl7_charsets
+from bridge.core.struct import Value
+from bridge.formats import dicom_json, dicom_xml, hl7, hl7_batches, hl7_charsets, hl7_xml, references
 from bridge.formats.dicom import read_instance
 from bridge.formats.dicom_values import attribute_tag
-from bridge.formats.hl7_messages import read_orders
+from bridge.formats.dicom_writing import Part10
+from bridge.formats.encodings import decoded, from_base64, is_charset, looks_like_base64
+from bridge.formats.hl7_messages import read_message
 
-Fact = OrderMessage | Instance | Filtered
 
-_ER7 = frozenset({"application/hl7-v2", "application/hl7-v2+er7", "x-application/hl7-v2+er7", "text/plain"})
-_PART10 = frozenset({"application/dicom"})
-_UNTYPED = frozenset({"application/octet-stream", ""})
-_TYPES = {DataType.HL7V2: _ER7 | _UNTYPED, DataType.DICOM: _PART10 | _UNTYPED}
+class Form(StrEnum):
+    """How a message is written, called by its media type."""
+
+    ER7 = "application/hl7-v2+er7"
+    HL7_XML = "application/hl7-v2+xml"
+    PART10 = "application/dicom"
+    DICOM_JSON = "application/dicom+json"
+    DICOM_XML = "application/dicom+xml"
+
+
+_XML = ("application/xml", "text/xml")
+_FORMS = {
+    DataType.HL7V2: {
+        **dict.fromkeys(("application/hl7-v2", "application/hl7-v2+er7", "x-application/hl7-v2+er7"), Form.ER7),
+        **dict.fromkeys(("application/hl7-v2+xml", "application/hl7v2+xml", *_XML), Form.HL7_XML),
+    },
+    DataType.DICOM: {
+        "application/dicom": Form.PART10,
+        **dict.fromkeys(("application/dicom+json", "application/json"), Form.DICOM_JSON),
+        **dict.fromkeys(("application/dicom+xml", "application/dicom+mirth-xml", *_XML), Form.DICOM_XML),
+    },
+}
+_UNTYPED = {
+    DataType.HL7V2: ("", "application/octet-stream", "text/plain"),
+    DataType.DICOM: ("", "application/octet-stream"),
+}
+_SEEN = {  # what the first byte says, where the content type says nothing
+    DataType.HL7V2: {b"<": Form.HL7_XML},
+    DataType.DICOM: {b"<": Form.DICOM_XML, b"{": Form.DICOM_JSON, b"[": Form.DICOM_JSON},
+}
+_PLAIN = {DataType.HL7V2: Form.ER7, DataType.DICOM: Form.PART10}
+
+
+class Content(Value):
+    """One message out of its envelope.
+
+    `message` is how a sender would have sent it alone: the `Inbound` itself unless that was a batch. `body` is what it
+    says, in `form`, without content encoding; `whole` is false for the beginning of a file that is larger than what is
+    read.
+    """
+
+    message: Inbound
+    body: bytes
+    form: Form
+    charset: str | None = None
+    warnings: tuple[str, ...] = ()
+    whole: bool = True
 
 
 def mistakes(channel: Channel) -> list[str]:
@@ -24,6 +78,11 @@ def mistakes(channel: Channel) -> list[str]:
     found = []
     if hl7_charsets.codec(channel.source.charset) is None:
         found.append(f"{channel.name}: source.charset: write the name of a character set, such as ISO-8859-1")
+    found += [
+        f"{channel.name}: filter.message_types: {name} is not read; there are {', '.join(READ_MESSAGES)}"
+        for name in channel.message_types
+        if name not in READ_MESSAGES
+    ]
     for name in channel.destination.attributes:
         try:
             attribute_tag(name)
@@ -32,44 +91,146 @@ def mistakes(channel: Channel) -> list[str]:
     return found
 
 
-def read(inbound: Inbound, channel: Channel) -> Fact:
+def contents(inbound: Inbound, data_type: DataType, limits: Limits = DEFAULT_LIMITS) -> list[Content]:
+    """The messages that an `Inbound` holds, in their sequence: one, or those of a batch or an array, of which none may
+    be left.
+
+    Raises:
+        Invalid: its envelope cannot be opened; code and reason say why.
+    """
+    media_type, charset = _content_type(inbound.content_type)
+    forms = _FORMS[data_type]
+    if media_type not in forms and media_type not in (*_UNTYPED[data_type], references.CONTENT_TYPE):
+        raise Invalid("unsupported-content-type", f"no {data_type} is read from this content_type")
+    if len(inbound.body) > limits.max_message_size:
+        raise limits.exceeded("max_message_size")
+    body, whole = decoded(inbound.body, inbound.content_encoding, limits), True
+    if media_type == references.CONTENT_TYPE:
+        body, whole = references.referred(body, limits)
+        if not whole and data_type is DataType.HL7V2:  # of an object the header is enough
+            raise limits.exceeded("max_message_size")
+    if not body:
+        raise Invalid("empty", "the body has no bytes")
+    if body.startswith(b"${") and len(body) < 256:
+        raise Invalid("unresolved-token", "the body is a ${…} token: the engine did not put the content in its place")
+    warnings: tuple[str, ...] = ()
+    form = forms.get(media_type) or _SEEN[data_type].get(body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1], _PLAIN[data_type])
+    if form in _PLAIN.values() and _is_bare_base64(body, data_type):
+        body = from_base64(body)
+        warnings = ("base64 without content_encoding: decoded",)
+    content = Content(inbound, body, form, charset, warnings, whole)
+    match form:
+        case Form.ER7:
+            batch = hl7_batches.split(body, limits)
+            return _parts(content, batch.messages, tuple(batch.warnings))
+        case Form.DICOM_JSON:
+            objects = dicom_json.objects(body, charset, limits)  # in UTF-8, whatever the array was in
+            return _parts(replace(content, charset=None), objects, ())
+    return [content]
+
+
+def read(content: Content, channel: Channel, limits: Limits = DEFAULT_LIMITS) -> Reading | Filtered:
     """What a message says.
 
     Raises:
         Invalid: it cannot be read; code and reason say why, and hold no value of it.
     """
-    content_type, charset = _content_type(inbound.content_type)
-    if content_type not in _TYPES[channel.source.data_type]:
-        raise Invalid("unsupported-content-type", f"channel {channel.name} does not read this content_type")
-    if inbound.content_encoding and not _is_charset(inbound.content_encoding):
-        raise Invalid("unsupported-content-encoding", f"channel {channel.name} does not read this content_encoding")
-    if not inbound.body:
-        raise Invalid("empty", "the body has no bytes")
-    if channel.source.data_type is DataType.DICOM:
-        return read_instance(inbound.body, attributes=channel.destination.attributes)
-    return read_orders(
-        inbound.body,
+    return _READERS[content.form](content, channel, limits)
+
+
+def _parts(content: Content, bodies: list[bytes], warnings: tuple[str, ...]) -> list[Content]:
+    """The content itself where it is one message, else each as a message of its own; `warnings` go to the first."""
+    if bodies == [content.body]:
+        return [replace(content, warnings=(*content.warnings, *warnings))]
+    content_type = content.form + (f"; charset={content.charset}" if content.charset else "")
+    outer = content.message
+    return [
+        Content(
+            message=replace(
+                outer,
+                body=body,
+                content_type=content_type,
+                content_encoding=None,
+                message_id=f"{outer.message_id}#{number + 1}" if outer.message_id else None,
+                correlation_id=outer.correlation_id or outer.message_id,
+            ),
+            body=body,
+            form=content.form,
+            charset=content.charset,
+            warnings=(*content.warnings, *warnings) if number == 0 else (),
+        )
+        for number, body in enumerate(bodies)
+    ]
+
+
+def _read_er7(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
+    return _facts(hl7.parse(content.body, channel.source.charset, content.charset, limits), channel, limits)
+
+
+def _read_hl7_xml(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
+    er7 = hl7_xml.er7(content.body, content.charset, limits)
+    reading = _facts(hl7.parse(er7.text.encode(), "UTF-8", "UTF-8", limits), channel, limits)
+    if isinstance(reading, Reading):
+        reading = replace(reading, warnings=(*er7.warnings, *reading.warnings))
+    return reading
+
+
+def _facts(message: hl7.Message, channel: Channel, limits: Limits) -> Reading | Filtered:
+    return read_message(
+        message,
         channel=channel.name,
-        charset=channel.source.charset,
-        stated_charset=charset,
         accepted=channel.message_types,
         timezone=channel.source.timezone,
+        limits=limits,
     )
+
+
+def _read_part10(content: Content, channel: Channel, limits: Limits) -> Reading:
+    try:
+        attributes, whole = channel.destination.attributes, content.whole
+        instance = read_instance(content.body, attributes=attributes, limits=limits, whole=whole)
+    except Invalid as error:
+        if error.code == "dicom-truncated" and not content.whole:
+            raise limits.exceeded("max_message_size") from None
+        raise
+    return Reading((instance,), instance.warnings)
+
+
+def _read_dicom_json(content: Content, channel: Channel, limits: Limits) -> Reading:
+    return _read_written(dicom_json.part10(content.body, limits), channel, limits)
+
+
+def _read_dicom_xml(content: Content, channel: Channel, limits: Limits) -> Reading:
+    return _read_written(dicom_xml.part10(content.body, content.charset, limits), channel, limits)
+
+
+def _read_written(written: Part10, channel: Channel, limits: Limits) -> Reading:
+    """An object in another serialisation, read as the Part 10 file that says the same."""
+    instance = read_instance(written.body, attributes=channel.destination.attributes, limits=limits)
+    instance = replace(instance, transfer_syntax_uid=written.transfer_syntax_uid)
+    return Reading((instance,), (*written.warnings, *instance.warnings))
+
+
+_READERS: dict[Form, Callable[[Content, Channel, Limits], Reading | Filtered]] = {
+    Form.ER7: _read_er7,
+    Form.HL7_XML: _read_hl7_xml,
+    Form.PART10: _read_part10,
+    Form.DICOM_JSON: _read_dicom_json,
+    Form.DICOM_XML: _read_dicom_xml,
+}
 
 
 def _content_type(stated: str | None) -> tuple[str, str | None]:
     """The media type in lower case, and its charset parameter where that names a known one."""
-    header = Message()
+    header = Header()
     header["content-type"] = stated or ""
     charset = header.get_param("charset")
     media_type = (stated or "").partition(";")[0].strip().lower()
-    return media_type, charset if isinstance(charset, str) and _is_charset(charset) else None
+    return media_type, charset if isinstance(charset, str) and is_charset(charset) else None
 
 
-def _is_charset(name: str) -> bool:
-    """Engines put the name of a character set into content_encoding; it says nothing about the bytes' encoding."""
-    try:
-        "".encode(name)
-    except LookupError:
-        return False
-    return True
+def _is_bare_base64(body: bytes, data_type: DataType) -> bool:
+    """Whether an engine's author published the engine's own base64 text as it is."""
+    if data_type is DataType.HL7V2:
+        return body[:4] in (b"TVNI", b"C01T", b"RkhT", b"QkhT") and looks_like_base64(body)  # MSH, VT MS, FHS, BHS
+    return body[:1].isalnum() and body[128:132] != b"DICM" and looks_like_base64(body)

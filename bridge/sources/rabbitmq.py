@@ -9,8 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from bridge.amqp import DEAD, MESSAGE_HEADER, Confirmation, Consumer, Publication, Publisher, Received, with_headers
-from bridge.core.ports import Inbound, Outcome, Receive, Verb
-from bridge.intake import message_id
+from bridge.core.ports import Inbound, Outcome, Receive, Rejection, Verb
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ class RabbitMQSource:
         accepted = []
         for received, outcome in zip(batch, outcomes, strict=True):
             if outcome.verb is Verb.REJECTED:
-                self._dead_letter(received, outcome)
+                self._bury(received, [self._dead_letter(received, rejection) for rejection in outcome.rejections])
             else:
                 accepted.append(received)
         self._consumer.settle(accepted)
@@ -85,29 +84,36 @@ class RabbitMQSource:
             redelivered=received.redelivered,
         )
 
-    def _dead_letter(self, received: Received, outcome: Outcome) -> None:
-        channel = self._channels[received.queue]
-        ours = message_id(channel, received.body)
-        log.warning("rejected: %s", outcome.reason, extra={"code": outcome.code, "channel": channel, "id": ours})
+    def _dead_letter(self, received: Received, rejection: Rejection) -> Publication:
+        """The message unchanged; one out of a batch as its sender would have sent it alone."""
+        channel, message = rejection.message.channel, rejection.message
+        log.warning(
+            "rejected: %s", rejection.reason, extra={"code": rejection.code, "channel": channel, "id": rejection.id}
+        )
         headers = {
-            "bridge-error": outcome.code,
-            "bridge-reason": outcome.reason,
+            "bridge-error": rejection.code,
+            "bridge-reason": rejection.reason,
             "bridge-channel": channel,
-            MESSAGE_HEADER: ours,
+            MESSAGE_HEADER: rejection.id,
         }
-        letter = Publication(DEAD, received.queue, received.body, with_headers(received.properties, headers), key=ours)
+        stated = with_headers(received.properties, headers)
+        stated.content_type, stated.content_encoding = message.content_type, message.content_encoding
+        return Publication(DEAD, received.queue, message.body, stated, key=rejection.id)
+
+    def _bury(self, received: Received, letters: list[Publication]) -> None:
+        """Publishes dead letters until the broker has confirmed that a queue holds each; then acknowledges."""
         self._dead_letters += 1
-        self._bury(received, letter)
+        self._publish(received, letters)
 
-    def _bury(self, received: Received, letter: Publication) -> None:
-        """Publishes a dead letter until the broker has confirmed that a queue holds it; then acknowledges."""
-
+    def _publish(self, received: Received, letters: list[Publication]) -> None:
         def done(confirmations: list[Confirmation]) -> None:
-            if confirmations == [Confirmation.CONFIRMED]:
+            pairs = list(zip(letters, confirmations, strict=True))
+            unburied = [letter for letter, confirmation in pairs if confirmation is not Confirmation.CONFIRMED]
+            if unburied:
+                log.warning("not dead-lettered yet", extra={"letters": len(unburied)})
+                threading.Timer(_FIRST_DELAY, self._publish, (received, unburied)).start()
+            else:
                 self._consumer.settle([received])
                 self._buried.release()
-            else:
-                log.warning("not dead-lettered yet", extra={"confirmation": confirmations[0], "id": letter.key})
-                threading.Timer(_FIRST_DELAY, self._bury, (received, letter)).start()
 
-        self._publisher.submit([letter], done)
+        self._publisher.submit(letters, done)

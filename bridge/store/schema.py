@@ -48,21 +48,23 @@ message = Table(
     Index("message_by_message_id", "message_id"),
 )
 
-# What each HL7 message says about each requested procedure; orders are assembled from these.
-order_update = Table(
-    "order_update",
+# What each HL7 message says about each requested procedure, patient, report and appointment, and the numbers that it is
+# found by. Orders are assembled from the order updates.
+fact = Table(
+    "fact",
     metadata,
     Column("id", _RowId, primary_key=True, autoincrement=True),
     Column("message", String(32), ForeignKey("message.id"), nullable=False),
+    Column("kind", String(15), nullable=False),  # order-update, patient-update, identity-change, report, appointment
     Column("doc", LargeBinary, nullable=False),
     Column("doc_version", Integer, nullable=False),
 )
-order_update_key = Table(
-    "order_update_key",
+fact_key = Table(
+    "fact_key",
     metadata,
     Column("value", String, primary_key=True),
-    Column("level", String(9), primary_key=True),  # filler, placer, accession
-    Column("order_update", _RowId, ForeignKey("order_update.id"), primary_key=True),
+    Column("level", String(9), primary_key=True),  # filler, placer, accession, study, patient
+    Column("fact", _RowId, ForeignKey("fact.id"), primary_key=True),
     sqlite_with_rowid=False,
 )
 

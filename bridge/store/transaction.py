@@ -1,16 +1,17 @@
 """One database transaction: everything is loaded and written in sets, one statement for many rows."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Executable, Row, Select, Table, bindparam, delete, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from bridge.core.decision import Decision
-from bridge.core.model import OrderUpdate, Statement
+from bridge.core.facts import KINDS, NAMES, fact_keys
+from bridge.core.model import HL7Fact, Statement
 from bridge.core.orders import Order
 from bridge.core.ports import Outbound
 from bridge.core.struct import encode
@@ -19,11 +20,14 @@ from bridge.store.dialects import insert_into
 from bridge.store.rows import HistoryEntry, StoredInstance, StoredMessage, StoredStudy
 
 Pair = tuple[str, str]
+F = TypeVar("F", bound=HL7Fact)
 
 _IN_LIMIT = 500  # values in one IN: far below what either database allows
 
 _decode_order = msgspec.json.Decoder(Order).decode
-_decode_update = msgspec.json.Decoder(OrderUpdate).decode
+_decode_fact: dict[str, Callable[[bytes], Any]] = {
+    kind: msgspec.json.Decoder(fact).decode for kind, fact in KINDS.items()
+}
 _decode_instance = msgspec.json.Decoder(StoredInstance).decode
 _decode_decision = msgspec.json.Decoder(Decision).decode
 _decode_statement = msgspec.json.Decoder(Statement).decode
@@ -40,11 +44,11 @@ def _with(query: Select[Any], column: ColumnElement[Any]) -> Select[Any]:
 # Made once: to build a statement takes SQLAlchemy longer than SQLite needs to run it.
 _MESSAGES = _with(select(t.message), t.message.c.id)
 _IDS_BY_MESSAGE_ID = _with(select(t.message.c.id, t.message.c.message_id), t.message.c.message_id)
-_UPDATES = _with(
-    select(t.order_update.c.id, t.order_update.c.doc, t.order_update_key.c.level, t.order_update_key.c.value).join(
-        t.order_update_key
-    ),
-    t.order_update_key.c.value,
+_FACTS = _with(
+    select(t.fact.c.id, t.fact.c.kind, t.fact.c.doc, t.fact_key.c.level, t.fact_key.c.value)
+    .join(t.fact_key)
+    .where(t.fact.c.kind == bindparam("kind")),
+    t.fact_key.c.value,
 )
 _ORDERS = _with(select(t.imaging_order), t.imaging_order.c.id)
 _STUDIES = _with(select(t.study), t.study.c.uid)
@@ -58,7 +62,7 @@ _OWNERS = _with(
     ),
     t.matching_key.c.value,
 )
-_ADD_UPDATE = t.order_update.insert().returning(t.order_update.c.id, sort_by_parameter_order=True)
+_ADD_FACT = t.fact.insert().returning(t.fact.c.id, sort_by_parameter_order=True)
 _OWE = t.outbox.insert().returning(t.outbox.c.id, sort_by_parameter_order=True)
 
 
@@ -97,29 +101,38 @@ class Transaction:
             found[row.message_id].add(row.id)
         return found
 
+    def forget_messages(self, ids: Collection[str]) -> None:
+        """Removes rows of messages that turned out to be the envelope of others."""
+        self._delete(t.message, [(row_id,) for row_id in ids])
+
     def save_messages(self, messages: Collection[StoredMessage]) -> None:
         rows = [{**msgspec.structs.asdict(m), "warnings": encode(m.warnings) if m.warnings else None} for m in messages]
         self._upsert(t.message, rows)
 
-    # Orders
+    # Facts, and the orders made of them
 
-    def updates(self, keys: Collection[Pair]) -> dict[int, OrderUpdate]:
-        """The updates under any of these keys (level, value), by row."""
-        rows = self._among(_UPDATES, {value for _, value in keys})
-        return {row.id: _decode_update(row.doc) for row in rows if (row.level, row.value) in keys}
+    def facts(self, kind: type[F], keys: Collection[Pair]) -> dict[int, F]:
+        """The facts of one kind under any of these keys (level, value), by row."""
+        name = NAMES[kind]
+        decode = _decode_fact[name]
+        rows = self._among(_FACTS, {value for _, value in keys}, kind=name)
+        return {row.id: decode(row.doc) for row in rows if (row.level, row.value) in keys}
 
-    def add_updates(self, updates: Sequence[tuple[str, OrderUpdate, Collection[Pair]]]) -> None:
-        """Keeps what messages say: (message id, update, family keys)."""
-        if not updates:
+    def add_facts(self, facts: Sequence[tuple[str, HL7Fact]]) -> None:
+        """Keeps what messages say, each fact with the id of its message."""
+        if not facts:
             return
-        rows = [{"message": m, "doc": encode(u), "doc_version": t.DOC_VERSION} for m, u, _ in updates]
-        ids = self._connection.execute(_ADD_UPDATE, rows).scalars().all()
-        keys = [
-            {"level": level, "value": value, "order_update": row_id}
-            for row_id, (_, _, pairs) in zip(ids, updates, strict=True)
-            for level, value in pairs
+        rows = [
+            {"message": message, "kind": NAMES[type(fact)], "doc": encode(fact), "doc_version": t.DOC_VERSION}
+            for message, fact in facts
         ]
-        self._insert(t.order_update_key, keys)
+        ids = self._connection.execute(_ADD_FACT, rows).scalars().all()
+        keys = [
+            {"level": level, "value": value, "fact": row_id}
+            for row_id, (_, fact) in zip(ids, facts, strict=True)
+            for level, value in fact_keys(fact)
+        ]
+        self._insert(t.fact_key, keys)
 
     def orders(self, ids: Collection[str]) -> dict[str, Order]:
         return {row.id: _decode_order(row.doc) for row in self._among(_ORDERS, ids)}

@@ -20,6 +20,7 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 from bodies import SOP_INSTANCE_UID, STUDY_UID, numbered, pairs
+from reading import Reading, measure_reading
 from runs import EXCHANGE, Load, Program, answer_times, drain, swallow
 
 from bridge.amqp import Publication, declare, properties
@@ -176,21 +177,32 @@ def _report(results: dict[str, Results]) -> None:
         print(f"  (c) peak memory    {max(found.bridge.peak_memory) / 1e6:,.0f} MB")
 
 
+def _report_reading(readings: dict[str, Reading]) -> None:
+    for name, found in readings.items():
+        print(f"\nreading, {name}")
+        for program, seconds in found.seconds.items():
+            times = "" if program == "bridge" else f"   {found.ratio(program):6.1f} times the bridge's"
+            print(f"  {program:22} {median(seconds) * 1000:8.3f} ms{times}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=1000, help="of each kind in each run (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each program (default %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     options = parser.parse_args()
+    readings = measure_reading(options.rounds)
     with LocalBroker() as broker, TemporaryDirectory() as folder:
         results = measure(broker, Path(folder), options.messages, options.rounds)
     machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
     print(f"{options.messages} messages a run, {options.rounds} rounds: median (lowest to highest)")
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     _report(results)
+    _report_reading(readings)
     if options.json:
         stated = {"machine": machine, "messages": options.messages, "rounds": options.rounds}
         kinds = {name: asdict(found) for name, found in results.items()}
+        stated["reading"] = {name: asdict(found) for name, found in readings.items()}
         options.json.write_text(json.dumps(stated | {"results": kinds}, indent=2) + "\n")
 
 

@@ -7,7 +7,7 @@ from msgspec import UNSET
 from bridge.core.model import (
     Identifier,
     Issuer,
-    OrderSource,
+    MessageSource,
     OrderUpdate,
     Patient,
     PersonName,
@@ -92,7 +92,7 @@ def update(
     return OrderUpdate(
         message_time=time,
         order_control=control,
-        source=OrderSource("RIS", "HOSP", "ORM^O01", message, "orders"),
+        source=MessageSource("RIS", "HOSP", "ORM^O01", message, "orders"),
         **{field: value or UNSET for field, value in stated.items()} | others,
     )
 

@@ -32,7 +32,7 @@ def exists(amqp_url: str, kind: str, name: str) -> bool:
 def test_the_demo_does_its_job_adds_up_and_leaves_the_broker_as_it_was(amqp_url: str, tmp_path: Path) -> None:
     answer = run_demo(amqp_url, tmp_path)
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "received 27 = 23 read + 1 filtered + 1 duplicate + 2 rejected" in answer.stdout
+    assert "received 28 = 24 read + 1 filtered + 1 duplicate + 2 rejected" in answer.stdout
     assert (tmp_path / "demo" / "events.jsonl").read_text().count("\n") == 29
     assert not [name for name in QUEUES if exists(amqp_url, "queue", name)]
     assert not [name for name in EXCHANGES if exists(amqp_url, "exchange", name)]

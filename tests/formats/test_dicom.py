@@ -6,12 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 from dicom_bytes import (
+    IMPLICIT_LITTLE,
     PIXELS,
     SOP_CLASS,
     SOP_INSTANCE,
     STUDY,
     ct,
     element,
+    implicit,
     item,
     open_item,
     open_sequence,
@@ -139,12 +141,17 @@ def test_every_item_of_both_request_sequences_is_a_request(lengths: str) -> None
 
 
 def test_order_numbers_outside_the_sequences_are_one_more_request() -> None:
-    statement = read_instance(ct(element(0x00402016, "LO", "P1"), element(0x00402017, "LO", "F1"))).statement
+    body = ct(
+        sequence(0x00400026, item(element(0x00400031, "UT", "WARD"))),
+        sequence(0x00400027, item(element(0x00400031, "UT", "RIS"))),
+        element(0x00402016, "LO", "P1"),
+        element(0x00402017, "LO", "F1"),
+    )
 
-    assert statement.requests == (
+    assert read_instance(body).statement.requests == (
         Request(
-            placer_order_number=Identifier("P1", "00402016"),
-            filler_order_number=Identifier("F1", "00402017"),
+            placer_order_number=Identifier("P1", "00402016", Issuer("WARD")),
+            filler_order_number=Identifier("F1", "00402017", Issuer("RIS")),
         ),
     )
 
@@ -158,18 +165,30 @@ def test_padding_is_trimmed_and_blank_is_absent() -> None:
     assert statement.patient.names == ()
 
 
+def test_a_value_of_odd_length_is_read_to_its_last_byte() -> None:
+    body = ct(element(0x00080050, "SH", "A1005", length=5), element(0x00100020, "LO", "471", length=3))
+    statement = read_instance(body).statement
+
+    assert statement.accession_number == Identifier("A1005", "00080050")
+    assert statement.patient.identifiers == (Identifier("471", "00100020"),)
+
+
+@pytest.mark.parametrize("vr", ["UN", "ZZ", "  ", "OB"])
+def test_text_is_read_whatever_its_vr_says_it_is(vr: str) -> None:
+    body = ct(element(0x00080050, vr, b"A1005 "), element(0x00100010, vr, b"Doe^Jane"), element(0x00200011, vr, b"3 "))
+    instance = read_instance(body)
+
+    assert instance.statement.accession_number == Identifier("A1005", "00080050")
+    assert instance.statement.patient.names == (PersonName("Doe^Jane"),)
+    assert instance.series_number == 3
+
+
 def test_several_values_in_an_identifier_are_never_taken_for_one_of_them() -> None:
     body = ct(element(0x00080050, "SH", "A1\\A2"), element(0x00100020, "LO", "1\\2 "))
     statement = read_instance(body).statement
 
     assert statement.accession_number == Identifier("A1\\A2", "00080050")
     assert statement.patient.identifiers == (Identifier("1\\2", "00100020"),)
-
-
-def test_a_nul_inside_an_identifier_neither_ends_it_nor_reaches_the_database() -> None:
-    statement = read_instance(ct(element(0x00080050, "SH", b"A1\0\0X2"))).statement
-
-    assert statement.accession_number == Identifier("A1\ufffd\ufffdX2", "00080050")
 
 
 @pytest.mark.parametrize(
@@ -310,6 +329,16 @@ def test_the_channel_says_which_attributes_are_kept() -> None:
     assert read_instance(body, attributes=[]).dicom == {}
     with pytest.raises(ConfigError, match="PatientNumber"):
         read_instance(body, attributes=["PatientNumber"])
+
+
+def test_a_number_that_is_signed_as_the_pixels_are_is_kept_as_such() -> None:
+    uids = implicit(0x00080018, "1.2.3.4.5 ") + implicit(0x0020000D, "1.2.3 ")
+    signed = implicit(0x00280103, b"\1\0") + implicit(0x00280106, b"\xff\xff")
+    body = part10(data_set=uids + signed, transfer_syntax=IMPLICIT_LITTLE)
+
+    assert read_instance(body, attributes=["SmallestImagePixelValue"]).dicom == {
+        "00280106": {"vr": "SS", "Value": [-1]}
+    }
 
 
 def test_pixel_data_is_never_kept_even_when_named() -> None:

@@ -1,10 +1,16 @@
 """The field index: every value at its place, whatever the delimiters, line ends, framing and character set."""
 
+import tracemalloc
+from contextlib import suppress
+
 import pytest
 
 from bridge.core.errors import Invalid
+from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.formats.hl7 import HL7_NULL, parse, parse_path
 
+MEBIBYTE = 1024 * 1024
+FACTOR = 10  # of the message's size, beside 16 MiB
 HEADER = rb"MSH|^~\&|RIS|MAIN|BRIDGE|MAIN|20260102083000||ORM^O01^ORM_O01|C1|P|2.5.1"
 
 
@@ -108,7 +114,48 @@ def test_a_line_break_that_a_sender_did_not_escape_stays_inside_its_value() -> N
     assert read.value("PID-5.2") == "Tyson"
     assert read.value("PID-7") == "20200101"
     assert [segment.name for segment in read.segments] == ["MSH", "PID", "ORC"]
-    assert read.warnings == ("lines that are no segments: 1, read as line breaks in the segments before them",)
+    assert read.warnings == ("PID: lines behind it that are no segments: 1, read as line breaks in it",)
+
+
+def test_of_very_many_segments_with_line_breaks_in_them_only_the_first_are_named() -> None:
+    read = parse(message(*[b"NTE|1||one\rtwo\rthree"] * 12))
+    assert read.warnings[9:] == (
+        "NTE[10]: lines behind it that are no segments: 2, read as line breaks in it",
+        "lines that are no segments behind 2 further segments, likewise",
+    )
+
+
+@pytest.mark.parametrize(
+    "line", [b"pid|1||A1", b"Obr|1", b"0BR|1", b"0rc|NW", b"zds|1.2.3", b"PID |1||A1", b"msh|^~\\&|"]
+)
+def test_a_line_that_may_be_a_damaged_segment_is_refused_with_its_place(line: bytes) -> None:
+    with pytest.raises(Invalid) as refused:
+        parse(message(b"NTE|1||one\rtwo", b"", b"NTE|2||one", line, b"ORC|NW"))
+    assert refused.value.code == "hl7-broken-segment"
+    assert refused.value.reason == (
+        "line 5 (empty ones not counted), behind NTE[2]: a damaged segment name, or the rest of a value"
+    )
+
+
+@pytest.mark.parametrize(
+    "line", [b"the|end", b"000|0", b"to|||", b"8866|", b"pid 1", b"obr: 1|", b"|||", b"Zoom|1", b"PI|1"]
+)
+def test_a_line_that_is_like_no_segment_is_the_rest_of_a_value(line: bytes) -> None:
+    read = parse(message(b"NTE|1||one", line, b"ORC|NW"))
+    assert [segment.name for segment in read.segments] == ["MSH", "NTE", "ORC"]
+    assert "\n" + line.decode() in "|".join(read.segments[1].fields)
+
+
+def test_what_follows_the_end_block_of_mllp_is_left_out_with_a_warning() -> None:
+    read = parse(b"\x0b" + message(b"PID|1||A1") + b"\x1c\r\xffgarbage \r\nmore\r\n\0")
+    assert read.value("PID-3") == "A1"
+    assert read.warnings == ("bytes behind MLLP's end block: 15, left out",)
+
+
+def test_segments_that_follow_the_end_block_of_mllp_are_not_left_out() -> None:
+    with pytest.raises(Invalid) as refused:
+        parse(b"\x0b" + message(b"PID|1||A1") + b"\x1c\rORC|NW\r\x1c\r")
+    assert refused.value.code == "hl7-broken-frame"
 
 
 @pytest.mark.parametrize(
@@ -135,22 +182,41 @@ def test_a_message_with_nothing_but_a_component_separator_has_no_repetitions() -
 
 @pytest.mark.parametrize(
     "header",
-    [
-        b"MSH",
-        b"MSH|",
-        b"MSH||RIS",
-        b"MSH|^^^^|RIS",
-        b"MSH|^~r&|RIS",
-        b"MSH ^~ RIS",
-        b'MSH|^~\\"|RIS',
-        b"MSH|^~\\&#!|RIS",
-        b"MSHA^~\\&ARIS",
-    ],
+    [b"MSH", b"MSH|", b"MSH|^^^^|RIS", b"MSH|^&&^|RIS", b"MSH|0000|RIS", b"MSH^^~\\&^RIS", b"MSH^^RIS"],
 )
-def test_delimiters_that_would_cut_values_are_refused(header: bytes) -> None:
+def test_delimiters_that_are_not_distinct_are_refused(header: bytes) -> None:
     with pytest.raises(Invalid) as refused:
         parse(header + b"\rPID|1")
     assert refused.value.code == "hl7-bad-msh"
+
+
+@pytest.mark.parametrize(
+    ("header", "path", "value"),
+    [
+        (b"MSH!$r?@!RIS!a$brc", "MSH-4.2", "b"),
+        (b"MSH|^~r&|RIS|a^b", "MSH-4.2", "b"),
+        (b'MSH|^~\\"|RIS|a"b', "MSH-4.1.2", "b"),
+        (b"MSH ^~ RIS a^b", "MSH-4.2", "b"),
+        (b"MSHA^~\\&ARISAa^b", "MSH-4.2", "b"),
+        (b"MSH|^~\\&#!|RIS|a&b", "MSH-4.1.2", "b"),
+        (b"MSH|^~^&|RIS|a^b", "MSH-4.2", "b"),
+        (b"MSH||RIS|a^b&c~d", "MSH-4.2.2", "c"),  # by the recommended ones
+        (b"MSH||RIS|a^b&c~d", "MSH-4[2]", "d"),
+        ("MSH|^~§&|RIS|a§T§b".encode("iso8859-1"), "MSH-4", "a&b"),
+    ],
+)
+def test_delimiters_that_nobody_should_use_are_read_and_marked(header: bytes, path: str, value: str) -> None:
+    read = parse(header)
+    assert read.odd_delimiters
+    assert read.value("MSH-3") == "RIS"
+    assert read.value(path) == value
+    assert read.warnings == (
+        "MSH-2: the delimiters are not one to five distinct punctuation marks; they may cut values",
+    )
+
+
+def test_usual_delimiters_are_not_odd() -> None:
+    assert not parse(message()).odd_delimiters
 
 
 def test_a_line_of_text_that_begins_like_a_segment_name_is_no_segment() -> None:
@@ -197,82 +263,6 @@ def test_an_escape_character_other_than_the_backslash_works_alike() -> None:
     assert parse(b"MSH|^~$&|RIS\rNTE|1||a$T$b\\T\\c").value("NTE-3") == "a&b\\T\\c"
 
 
-@pytest.mark.parametrize(
-    ("declared", "python", "text"),
-    [
-        (b"8859/1", "iso8859-1", "Müller"),
-        (b"8859/2", "iso8859-2", "Łódź"),
-        (b"8859/5", "iso8859-5", "Иванов"),
-        (b"8859/15", "iso8859-15", "1 €"),
-        (b"UNICODE UTF-8", "utf-8", "Müller 山田 Иванов"),
-        (b"UTF-8", "utf-8", "Müller"),
-        (b"utf8~8859/1", "utf-8", "Müller"),
-        (b"UNICODE", "utf-8", "Müller"),
-        (b"ISO IR6~ISO IR87", "iso2022_jp_2", "山田^太郎"),
-        (b"~ISO IR87~ISO IR159", "iso2022_jp_2", "山田^太郎"),
-        (b"GB 18030-2000", "gb18030", "王^小东"),
-        (b"KS X 1001", "euc_kr", "김^희중"),
-        (b"BIG-5", "big5", "功許"),  # its second bytes are a backslash and a bracket
-        (b"ISO IR14", "shift_jis", "ﾔﾏﾀﾞ"),
-        (b"WINDOWS-1252", "cp1252", "Weiß “x”"),
-        (b"", "iso8859-1", "Müller"),
-        (b"ASCII", "iso8859-1", "Müller"),
-        (b"NOT A CHARSET", "iso8859-1", "Müller"),
-        (b"UNICODE UTF-8", "iso8859-1", "Müller"),
-    ],
-)
-def test_the_declared_character_set_is_read_or_else_the_channels(declared: bytes, python: str, text: str) -> None:
-    read = parse(message(b"PID|1||A1||" + text.encode(python), header=declaring(declared)))
-    family, _, given = text.partition("^")
-    assert read.value("PID-5") == family
-    assert read.value("PID-5.2") == (given or None)
-
-
-def test_a_korean_designation_before_the_text_is_understood() -> None:
-    body = message(b"PID|1||A1||\x1b$)C" + "김".encode("euc_kr"), header=declaring(b"ASCII~KS X 1001"))
-    assert parse(body).value("PID-5") == "김"
-
-
-@pytest.mark.parametrize("declared", [b"8859/1", b"ASCII", b""])
-def test_utf_8_that_is_declared_otherwise_is_read_as_utf_8_with_a_warning(declared: bytes) -> None:
-    read = parse(message("PID|1||A1||Müller".encode(), header=declaring(declared)))
-    assert read.value("PID-5") == "Müller"
-    assert [warning.split(":")[0] for warning in read.warnings] == ["MSH-18"]
-
-
-def test_a_wrong_declaration_is_a_warning_and_the_channels_character_set_is_used() -> None:
-    body = message("PID|1||A1||Łódź".encode("iso8859-2"), header=declaring(b"UNICODE UTF-8"))
-    read = parse(body, charset="8859/2")
-    assert read.value("PID-5") == "Łódź"
-    assert [warning.split(":")[0] for warning in read.warnings] == ["MSH-18"]
-
-
-def test_an_unknown_character_set_is_no_matter_as_long_as_the_text_is_ascii() -> None:
-    assert parse(message(b"PID|1||A1", header=declaring(b"CAN"))).warnings == ()
-
-
-@pytest.mark.parametrize("python", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_two_byte_unicode_is_recognised_by_its_first_bytes(python: str) -> None:
-    read = parse(message("PID|1||A1||山田".encode()).decode().encode(python))
-    assert read.value("PID-5") == "山田"
-
-
-def test_a_hexadecimal_escape_is_in_the_messages_character_set() -> None:
-    assert parse(message(rb"NTE|1||\XFC\ ", header=declaring(b"8859/1"))).value("NTE-3") == "ü "
-
-
-def test_bytes_that_are_no_text_in_any_character_set_that_applies_are_refused() -> None:
-    with pytest.raises(Invalid) as refused:
-        parse(message(b"PID|1||A1||M\xfcller"), charset="UTF-8")
-    assert refused.value.code == "hl7-undecodable"
-
-
-def test_a_character_set_nobody_knows_is_refused_when_the_transport_names_it() -> None:
-    with pytest.raises(Invalid) as refused:
-        parse(message(b"PID|1"), charset="klingon")
-    assert refused.value.code == "hl7-undecodable"
-
-
 def test_what_an_engine_did_to_the_text_is_a_warning() -> None:
     body = message(b"OBX|1|ED|||${ATTACH:4f2a}", "PID|1||A1||M\0\ufffdller".encode())
     assert [warning.split(" ")[0] for warning in parse(body).warnings[1:]] == ["NUL", "U+FFFD", "an"]
@@ -302,5 +292,64 @@ def test_what_cannot_be_read_is_refused_with_a_code(body: bytes, code: str) -> N
 
 
 def test_a_body_of_very_many_short_lines_is_read_in_linear_time() -> None:
-    read = parse(message(*[b"x"] * 300_000))
+    read = parse(message(*[b"x"] * 190_000))
     assert len(read.segments) == 1
+
+
+@pytest.mark.parametrize(
+    ("bound", "within", "over"),
+    [
+        ("max_segments", message(*[b"NTE|1"] * 19_999), message(*[b"NTE|1"] * 20_000)),
+        ("max_fields", message(b"NTE" + b"|" * 199_000), message(b"NTE" + b"|" * 200_000)),
+        ("max_fields", message(b"NTE|" + b"~" * 199_000), message(b"NTE|" + b"~" * 200_000)),
+        ("max_fields", message(*[b""] * 199_000, b"PID"), message(*[b"\n"] * 100_000, b"PID")),
+        ("max_fields", message(b"NTE|" + b"a\r" * 199_000), message(b"NTE|" + b"a\r" * 200_000)),
+        ("max_field_size", message(b"OBX|5|" + b"x" * 4 * MEBIBYTE), message(b"OBX|5|" + b"x" * 5 * MEBIBYTE)),
+    ],
+)
+def test_a_message_over_a_bound_is_refused_with_the_name_of_the_bound(bound: str, within: bytes, over: bytes) -> None:
+    assert parse(within).value("MSH-3") == "RIS"
+    with pytest.raises(Invalid) as refused:
+        parse(over)
+    assert refused.value.code == bound.replace("_", "-")
+    assert refused.value.reason == f"over the bound {bound} of {getattr(DEFAULT_LIMITS, bound)}"
+
+
+@pytest.mark.parametrize("bound", ["max_segments", "max_fields", "max_field_size"])
+def test_each_bound_is_a_setting(bound: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        parse(message(b"PID|1"), limits=Limits(**{bound: 1}))
+    assert refused.value.code == bound.replace("_", "-")
+
+
+@pytest.mark.parametrize(
+    ("repeated", "text"),
+    [
+        (b"|", ""),
+        (b"~", ""),
+        (b"\r", ""),
+        (b"^", ""),
+        (b"ab^", ""),
+        (b"ab&", ""),
+        (b"x", ""),
+        (b"x\r", ""),
+        (b"NTE|1\r", ""),
+        (b"ab|", ""),
+        (b"x" * 2000 + b"\r\n", ""),
+        (b"x" * 2000 + b"|", ""),
+        (b"x" * 2000 + b"|", "\N{GRINNING FACE}"),
+        (b"x" * 2000 + b"\r\n", "\N{GRINNING FACE}"),
+        (b"\x1b(B", ""),
+        (b"\\M2442\\", ""),
+    ],
+)
+def test_memory_stays_within_a_factor_of_the_message(repeated: bytes, text: str) -> None:
+    body = message(b"OBX|1||" + text.encode() + repeated * (10 * MEBIBYTE // len(repeated)))
+    tracemalloc.start()
+    try:
+        with suppress(Invalid):
+            parse(body).value("OBX-3")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < FACTOR * len(body) + 16 * MEBIBYTE

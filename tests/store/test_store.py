@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.command import upgrade
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
 from bridge.core.errors import ConfigError, Unavailable
+from bridge.core.model import MessageSource, OrderUpdate
+from bridge.core.struct import encode
 from bridge.store.rows import StoredMessage
 from bridge.store.schema import metadata
-from bridge.store.store import Store
+from bridge.store.store import _MIGRATIONS, Store
 
 
 @pytest.fixture
@@ -44,10 +48,31 @@ def test_migrating_again_keeps_everything(store: Store) -> None:
     epoch = store.epoch()
     with store.write() as db:
         db.save_messages([message(1)])
-    assert store.migrate() == ("0001", "0001")
+    before, after = store.migrate()
+    assert before == after
     assert store.epoch() == epoch
     with store.read() as db:
         assert db.messages(["1"]) == {"1": message(1)}
+
+
+def test_an_older_database_keeps_its_order_updates(file: Path) -> None:
+    older = Store(f"sqlite:///{file}")
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    update = OrderUpdate(message_time="", order_control="NW", source=MessageSource(message_control_id="C1"))
+    with older._engine.begin() as connection:
+        config.attributes["connection"] = connection
+        upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO message (id, channel, status, attempts, duplicates, rejections, size, received_at)"
+            " VALUES ('m', 'orders', 'TRANSFORMED', 1, 0, 0, 1, '')"
+        )
+        connection.exec_driver_sql("INSERT INTO order_update VALUES (7, 'm', ?, 1)", (encode(update),))
+        connection.exec_driver_sql("INSERT INTO order_update_key VALUES ('F-1', 'filler', 7)")
+    assert older.migrate() == ("0001", "0002")
+    with older.write() as db:
+        assert db.facts(OrderUpdate, {("filler", "F-1")}) == {7: update}
+        db.add_facts([("m", update)])
 
 
 def test_two_databases_have_two_epochs(store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""The ORC/OBR groups of HL7 v2 order and result messages: which segments say something about one order.
+
+HL7 2.5.1 4.4 (ORM, OMG, OMI) and 7.3.1 (ORU), as loosely as senders keep to them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bridge.core.model import Code, Identifier
+from bridge.formats.hl7 import Segment
+from bridge.formats.hl7_reader import Reader
+from bridge.formats.hl7_values import Said, code, entity, first, known
+
+_NOT_IMAGING = frozenset(("RXO", "ODS", "ODT", "RQD", "RQ1"))  # ORM^O01: pharmacy, diet, supply in the place of OBR
+
+
+@dataclass(slots=True)
+class Group:
+    """The segments that say something about one ORC/OBR pair. `shares_order`: its ORC has several OBR."""
+
+    patient: Segment | None
+    visit: Segment | None
+    order: Segment | None = None
+    detail: Segment | None = None
+    shares_order: bool = False
+    order_timings: list[Segment] = field(default_factory=list)  # TQ1 before the OBR, of the ORC
+    timings: list[Segment] = field(default_factory=list)  # TQ1 behind the OBR
+    procedures: list[Segment] = field(default_factory=list)  # IPC
+    studies: list[Segment] = field(default_factory=list)  # ZDS
+    observations: list[Segment] = field(default_factory=list)  # OBX
+    not_imaging: str | None = None  # the segment that stands in the place of the OBR
+
+    @property
+    def timing(self) -> Segment | None:
+        """The TQ1 that holds."""
+        return next(iter(self.timings or self.order_timings), None)
+
+    @property
+    def where(self) -> str:
+        """The segment that the group begins with, such as `ORC[2]`."""
+        segment = self.order if self.order and not self.shares_order else self.detail or self.order
+        return segment.path if segment else ""
+
+    def add(self, segments: Sequence[Segment]) -> None:
+        """Takes IPC, ZDS and OBX in."""
+        kept = {"IPC": self.procedures, "ZDS": self.studies, "OBX": self.observations}
+        for segment in segments:
+            kept[segment.name].append(segment)
+
+
+def groups(reader: Reader) -> list[Group]:
+    """Every group, in the message's order.
+
+    An OBR without its own ORC shares the one before; a later PID begins another patient; an IPC, ZDS or OBX ahead of a
+    patient's first group belongs to it.
+    """
+    found: list[Group] = []
+    group: Group | None = None
+    patient: Segment | None = None
+    visit: Segment | None = None
+    ahead: list[Segment] = []
+    for segment in reader.message.segments:
+        match segment.name:
+            case "PID":
+                patient, visit, group = segment, None, None
+            case "PV1":
+                visit = segment
+                if group and not group.visit:
+                    group.visit = visit
+            case "ORC":
+                group = Group(patient, visit, segment)
+                found.append(group)
+            case "OBR":
+                if group is None or group.detail:
+                    group = _sharing(group) if group and group.order else Group(patient, visit)
+                    found.append(group)
+                group.detail = segment
+            case "TQ1" if group:
+                (group.timings if group.detail else group.order_timings).append(segment)
+            case "IPC" | "ZDS" | "OBX":
+                ahead.append(segment)
+            case name if group and name in _NOT_IMAGING:
+                group.not_imaging = name
+        if group and ahead:
+            group.add(ahead)
+            ahead.clear()
+    if found and ahead:  # of the group before, it would be another patient's
+        reader.warnings.append(f"{ahead[0].path}: no ORC or OBR follows, not read")
+    return found
+
+
+def _sharing(group: Group) -> Group:
+    group.shares_order = True
+    return Group(group.patient, group.visit, group.order, shares_order=True, order_timings=group.order_timings)
+
+
+def order_number(reader: Reader, group: Group, number: int) -> Said[Identifier]:
+    """ORC-2 or OBR-2, ORC-3 or OBR-3: the ORC's, but where it is shared by several OBR."""
+    order, detail = entity(group.order, number), entity(group.detail, number)
+    if group.shares_order:
+        return first(detail, order)
+    one, other = known(order), known(detail)
+    if one and other and one.value != other.value:
+        reader.warnings.append(f"{one.where} and {other.where} differ: {one.where} is taken")
+    return first(order, detail)
+
+
+def requested_procedure(group: Group) -> Said[Code]:
+    """OBR-44, else OBR-4, else what OBR-4 states in another coding system."""
+    detail = group.detail
+    return first(code(detail, 44), code(detail, 4), code(detail, 4, 4))

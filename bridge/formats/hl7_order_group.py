@@ -1,0 +1,137 @@
+"""One ORC/OBR group of an HL7 v2 message to order updates: one for each requested procedure that it names.
+
+It states what the group says and where; it must never read Instance Number (0020,0013), which no HL7 v2 field carries.
+Which field stands for what: IHE RAD-4 and RAD-13 for OBR-18 to OBR-24 and ZDS, HL7 2.5.1 4.5.6 for IPC.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+from msgspec import UNSET
+
+from bridge.core.model import Code, OrderUpdate, ScheduledStep, Stated
+from bridge.formats.hl7 import Segment
+from bridge.formats.hl7_groups import Group, order_number, requested_procedure
+from bridge.formats.hl7_reader import Reader, written
+from bridge.formats.hl7_values import (
+    Said,
+    code,
+    distinct,
+    entity,
+    every,
+    first,
+    known,
+    news,
+    person,
+    person_name,
+    stated,
+    text,
+    texts,
+)
+
+_PRIORITIES = {"S": "STAT", "A": "HIGH", "P": "HIGH", "C": "HIGH", "R": "ROUTINE", "T": "MEDIUM"}  # tables 0485, 0027
+
+
+def updates(reader: Reader, group: Group) -> Iterator[OrderUpdate]:
+    """One update for each IPC, or one where there is none."""
+    order, detail, patient = group.order, group.detail, group.patient
+    ordered_at = reader.moment(order, 9)
+    alike: dict[str, Any] = {
+        "message_time": reader.message_time(known(ordered_at)),
+        "order_control": known(text(order, 1)),
+        "source": reader.source,
+        "order_status": text(order, 5),
+        "placer_order_number": order_number(reader, group, 2),
+        "filler_order_number": order_number(reader, group, 3),
+        "procedure": requested_procedure(group),
+        "priority": _priority(group),
+        "reason": _joined(_coded_text(detail, 31)),
+        "clinical_information": _joined(_whole_text(detail, 13)),
+        "ordered_at": written(ordered_at),
+        **reader.patient_fields(patient, group.visit),
+        "ordering_provider": first(person(order, 12), person(detail, 16)),
+    }
+    start = _scheduled_start(reader, group)
+    # A ZDS or OBR-18 that repeats what one IPC says is about that one; any other value contradicts them all.
+    accessions = [every(entity, procedure, 1, 1) for procedure in group.procedures]
+    studies = [every(stated, procedure, 3, 1) for procedure in group.procedures]
+    more_accessions = news(every(entity, detail, 18, 0), chain(*accessions))
+    more_studies = news([said for study in group.studies for said in every(stated, study, 1, 1)], chain(*studies))
+    for index, procedure in enumerate(group.procedures or (None,)):
+        step = _step(group, procedure, start)
+        yield OrderUpdate(
+            **alike,
+            accession_numbers=distinct([*(accessions[index] if procedure else ()), *more_accessions]),
+            study_instance_uids=distinct([*(studies[index] if procedure else ()), *more_studies]),
+            requested_procedure_id=first(stated(procedure, 2, 1), stated(detail, 19)),
+            modality=_modality(group, procedure),
+            scheduled_steps=(step,) if step else UNSET,
+        )
+
+
+def _scheduled_start(reader: Reader, group: Group) -> str | None:
+    found = first(reader.moment(group.timing, 7), reader.moment(group.order, 7, 4), reader.moment(group.detail, 27, 4))
+    return known(written(found))
+
+
+def _priority(group: Group) -> Said[str]:
+    said = first(text(group.order, 7, 6), text(group.timing, 9), text(group.detail, 27, 6), text(group.detail, 5))
+    return _PRIORITIES.get(said) if isinstance(said, str) else said
+
+
+def _modality(group: Group, procedure: Segment | None) -> Said[Stated]:
+    return first(stated(procedure, 5, 1), stated(group.detail, 24))
+
+
+def _step(group: Group, procedure: Segment | None, start: str | None) -> ScheduledStep | None:
+    """The scheduled step of an IPC, else of the OBR; none where nothing but a procedure is stated."""
+    detail = group.detail
+    step_id = known(first(text(procedure, 4), text(detail, 20)))
+    modality = known(_modality(group, procedure))
+    if not (step_id or modality or start):
+        return None
+    protocol: Said[Code]
+    if procedure:
+        protocol = code(procedure, 6)
+        description = first(text(procedure, 6, 2), text(procedure, 6))
+    else:  # OBR-4 is the requested procedure and, in its alternate components, the protocol (IHE RAD-4)
+        protocol = first(code(detail, 4, 4), code(detail, 4))
+        description = first(text(detail, 4, 5), text(detail, 4, 2))
+    return ScheduledStep(
+        scheduled_procedure_step_id=step_id,
+        modality=modality.value if modality else None,
+        scheduled_procedure_step_start_date_time=start,
+        scheduled_procedure_step_description=known(description),
+        scheduled_protocol_code=known(protocol),
+        scheduled_station_ae_title=texts(procedure, 9),
+        scheduled_station_name=texts(procedure, 7),
+        scheduled_procedure_step_location=known(text(procedure, 8)),
+        scheduled_performing_physician_name=_performing_physician(detail),
+    )
+
+
+def _performing_physician(detail: Segment | None) -> str | None:
+    """OBR-34, an NDL whose first component is a CNN: identifier, then the name (HL7 2.5.1, 2.A.47)."""
+    components = detail.components(34) if detail else []
+    if detail is None or not components:
+        return None
+    return person_name(detail.encoding, detail.encoding.subcomponents(components[0])[1:7])
+
+
+def _coded_text(detail: Segment | None, number: int) -> Iterator[Said[str]]:
+    """The text of each CE or CWE, or else its code."""
+    for repetition in range(1, len(detail.repetitions(number)) + 1 if detail else 1):
+        yield first(text(detail, number, 2, repetition), text(detail, number, 1, repetition))
+
+
+def _whole_text(detail: Segment | None, number: int) -> Iterator[Said[str]]:
+    """Everything that is said in a field: plain text to HL7 2.6, a CWE since."""
+    for repetition in range(1, len(detail.repetitions(number)) + 1 if detail else 1):
+        for component in range(1, len(detail.components(number, repetition)) + 1 if detail else 1):
+            yield text(detail, number, component, repetition)
+
+
+def _joined(said: Iterable[Said[str]]) -> Said[str]:
+    every_one = list(said)
+    return "; ".join(one for one in every_one if isinstance(one, str)) or first(*every_one)
