@@ -47,6 +47,18 @@ class Account:
     elements: int = 0  # items and values of several count too
     warnings: list[str] = field(default_factory=list)
 
+    def charge(self, number: int) -> None:
+        """Counts elements. Raises Invalid: `max-elements`."""
+        self.elements += number
+        if self.elements > self.limits.max_elements:
+            raise self.limits.exceeded("max_elements")
+
+    def warn(self, warning: str) -> None:
+        """Notes what is odd, once, and not without end."""
+        if warning not in self.warnings and len(self.warnings) < _MOST_WARNINGS:
+            full = len(self.warnings) == _MOST_WARNINGS - 1
+            self.warnings.append("further warnings are left out" if full else warning)
+
 
 class Bytes(NamedTuple):
     """What a data set and all its items have in common: their bytes, and how to unpack numbers in their order."""
@@ -99,17 +111,15 @@ class DataSet:
         return f"{self.place}{tag:08X}"
 
     def warn(self, tag: int, oddity: str) -> None:
-        """Notes what is odd about an element, once, and not without end."""
-        noted, warning = self.source.account.warnings, f"{as_written(self.where(tag))}: {oddity}"
-        if warning not in noted and len(noted) < _MOST_WARNINGS:
-            noted.append(warning if len(noted) < _MOST_WARNINGS - 1 else "further warnings are left out")
+        """Notes what is odd about an element."""
+        self.source.account.warn(f"{as_written(self.where(tag))}: {oddity}")
 
     def count(self, number: int) -> None:
         """Charges values to `max_elements`: a small element with very many of them is no cheaper.
 
         Raises Invalid, code `max-elements`.
         """
-        _charge(self.source.account, number)
+        self.source.account.charge(number)
 
     def items(self, tag: int) -> list["DataSet"]:
         """The items of a sequence, none when it is absent or empty.
@@ -127,7 +137,7 @@ class DataSet:
                 break
             if kind != _ITEM:
                 raise Invalid("dicom-malformed", f"{tag_name(tag)} is a sequence, but not made of items")
-            _charge(source.account, 1)
+            source.account.charge(1)
             stop = element.stop if length == _UNDEFINED else position + length
             if stop > element.stop:
                 raise _beyond(source, element.stop, tag)
@@ -155,6 +165,15 @@ def tag_name(tag: int) -> str:
 def as_written(where: str) -> str:
     """A place for people: `(0040,0275)[1] > (0008,0050)` for `00400275[1].00080050`."""
     return " > ".join(tag_name(int(part[:8], 16)) + part[8:] for part in where.split("."))
+
+
+def is_private(tag: int) -> bool:
+    return bool(tag >> 16 & 1)
+
+
+def creator_tag(tag: int) -> int:
+    """The element that reserves the block of a private one: (gggg,00bb) for (gggg,bb00-bbFF) (PS3.5 7.8.1)."""
+    return tag & 0xFFFF0000 | tag >> 8 & 0xFF
 
 
 def bytes_of(body: bytes, order: str, account: Account) -> Bytes:
@@ -251,7 +270,7 @@ def _walk(
                     length = source.length(body, position - 4)[0]  # no VR at all, as some writers and all delimiters
         if not tag:  # a file that was written to its full size, but not filled; no data set has (0000,0000)
             raise _ends_after(source, len(body), previous)
-        account.elements += 1  # as `_charge`, without the time of a call
+        account.elements += 1  # as `charge`, without the time of a call
         if account.elements > max_elements:
             raise account.limits.exceeded("max_elements")
         if length == _UNDEFINED:
@@ -283,19 +302,13 @@ def _skip_items(source: Bytes, start: int, stop: int, implicit: bool, depth: int
             if found < 0:
                 raise _beyond(source, stop, tag)
             return found + len(source.sequence_end)
-        _charge(source.account, 1)
+        source.account.charge(1)
         if length == _UNDEFINED:
             item_implicit = implicit or looks_implicit(source.body, position)
             _, position = _walk(source, position, stop, item_implicit, depth, _ITEM_END.__eq__, _NOTHING)
             position += 8  # the delimiter
         else:
             position += length
-
-
-def _charge(account: Account, number: int) -> None:
-    account.elements += number
-    if account.elements > account.limits.max_elements:
-        raise account.limits.exceeded("max_elements")
 
 
 def _delimiter(source: Bytes, position: int, stop: int, tag: int) -> tuple[int, int, int]:

@@ -18,7 +18,7 @@ from bridge.core.errors import ConfigError, Invalid
 from bridge.core.instance_number import parse_instance_number
 from bridge.core.model import PersonName
 from bridge.formats.dicom_charsets import LOST, NAME_DELIMITER, VALUE_DELIMITER, decode, is_undeclared_utf8
-from bridge.formats.dicom_elements import DataSet, Element
+from bridge.formats.dicom_elements import DataSet, Element, creator_tag, is_private
 
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _PIXEL_REPRESENTATION = 0x00280103
@@ -157,7 +157,7 @@ def attribute_tag(name: str) -> int:
 def with_creators(tags: Iterable[int]) -> tuple[int, ...]:
     """These tags in their order, private ones with the elements that reserve their blocks."""
     stated = set(tags)
-    return tuple(sorted(stated | {_creator(tag) for tag in stated if _is_private(tag)}))
+    return tuple(sorted(stated | {creator_tag(tag) for tag in stated if is_private(tag)}))
 
 
 def needed_for_json(tags: Iterable[int]) -> frozenset[int]:
@@ -255,7 +255,7 @@ def _attribute(data_set: DataSet, tag: int, element: Element) -> dict[str, Any] 
     vr = _vr(data_set, tag, element)
     if vr == "SQ":
         items = [
-            json_model(item, [inner for inner in item.elements if not _is_private(inner)])
+            json_model(item, [inner for inner in item.elements if not is_private(inner)])
             for item in data_set.items(tag)
         ]
         return {"vr": vr, "Value": items} if items else {"vr": vr}
@@ -285,25 +285,16 @@ def _vr(data_set: DataSet, tag: int, element: Element) -> str:
     if element.vr in _DECODED or element.vr in _BINARY or element.vr == "SQ":
         return element.vr
     vr = _definition(tag)[0]
-    if vr == "UN" and _is_private(tag):
+    if vr == "UN" and is_private(tag):
         if 0x10 <= tag & 0xFFFF <= 0xFF:
             return "LO"  # a creator
         try:
-            return private_dictionary_VR(tag, text(data_set, _creator(tag)) or "")
+            return private_dictionary_VR(tag, text(data_set, creator_tag(tag)) or "")
         except KeyError:
             return "UN"
     if vr == "US or SS":
         return "SS" if (data_set.raw(_PIXEL_REPRESENTATION) or b"").strip(b"\0") else "US"
     return vr
-
-
-def _is_private(tag: int) -> bool:
-    return bool(tag >> 16 & 1)
-
-
-def _creator(tag: int) -> int:
-    """The element that reserves the block of a private one: (gggg,00bb) for (gggg,bb00-bbFF) (PS3.5 7.8.1)."""
-    return tag & 0xFFFF0000 | tag >> 8 & 0xFF
 
 
 def _numbers(raw: bytes, vr: str, order: str) -> list[Any]:

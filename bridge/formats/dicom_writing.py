@@ -17,9 +17,8 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
 from bridge.core.errors import Invalid
 from bridge.core.limits import Limits
-from bridge.formats.dicom_elements import as_written
+from bridge.formats.dicom_elements import Account, as_written, creator_tag, is_private
 
-_MOST_WARNINGS = 20  # of one object
 _META = 0x0002  # group
 _NOT_OF_AN_OBJECT = (0x0000, 0xFFFE)  # groups of commands and of delimiters
 _TRANSFER_SYNTAX_UID = 0x00020010
@@ -76,9 +75,7 @@ class Writer:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._elements = 0  # items too
-        self._warnings: list[str] = []
+        self._account = Account(limits)
         self._data_sets = [_DataSet("")]
         self._sequences: list[_Sequence] = []
 
@@ -105,7 +102,7 @@ class Writer:
 
     def value(self, tag: int, vr: str, value: bytes, creator: str = "") -> None:
         """Writes a value field. Raises Invalid as `texts`."""
-        self._charge()
+        self._account.charge(1)
         if tag >> 16 in _NOT_OF_AN_OBJECT:
             return
         data_set = self._data_sets[-1]
@@ -121,12 +118,12 @@ class Writer:
     def open_sequence(self, tag: int, creator: str = "") -> None:
         """Begins a sequence. Raises Invalid: `max-nesting`."""
         self._sequences.append(_Sequence(tag, creator))
-        if len(self._sequences) > self._limits.max_nesting:
-            raise self._limits.exceeded("max_nesting")
+        if len(self._sequences) > self._account.limits.max_nesting:
+            raise self._account.limits.exceeded("max_nesting")
 
     def open_item(self) -> None:
         """Begins the next item of the open sequence. Raises Invalid: `max-elements`."""
-        self._charge()
+        self._account.charge(1)
         sequence = self._sequences[-1]
         place = f"{self._data_sets[-1].place}{sequence.tag:08X}[{len(sequence.items) + 1}]."
         self._data_sets.append(_DataSet(place))
@@ -152,16 +149,13 @@ class Writer:
         _, syntax = meta.elements.pop((_TRANSFER_SYNTAX_UID, ""), ("UI", b""))
         return Part10(
             b"".join([_PREAMBLE, *self._encoded(meta), *self._encoded(data_set)]),
-            tuple(self._warnings),
+            tuple(self._account.warnings),
             syntax.decode("utf-8", "replace").strip(" \0") or None,
         )
 
     def warn(self, tag: int | None, oddity: str) -> None:
-        """Notes what is odd about an element of the open data set, None for itself; once, and not without end."""
-        warning = f"{self._where(tag)}: {oddity}"
-        if warning not in self._warnings and len(self._warnings) < _MOST_WARNINGS:
-            full = len(self._warnings) == _MOST_WARNINGS - 1
-            self._warnings.append("further warnings are left out" if full else warning)
+        """Notes what is odd about an element of the open data set, None for itself."""
+        self._account.warn(f"{self._where(tag)}: {oddity}")
 
     def left_out(self, tag: int, vr: str, fault: str) -> None:
         """Notes why an element is not read, unless it is binary, of which nothing would be used."""
@@ -174,11 +168,11 @@ class Writer:
 
     def _usual_vr(self, tag: int, creator: str) -> str:
         try:
-            if not tag >> 16 & 1:
+            if not is_private(tag):
                 return dictionary_VR(tag)
             if _is_creator(tag) and not creator:
                 return "LO"
-            return private_dictionary_VR(tag, creator or self._data_sets[-1].creators.get(_reserving(tag), ""))
+            return private_dictionary_VR(tag, creator or self._data_sets[-1].creators.get(creator_tag(tag), ""))
         except KeyError:
             return "UN"
 
@@ -190,11 +184,6 @@ class Writer:
         if tag is None:
             return as_written(place.rstrip(".")) if place else "the object"
         return as_written(f"{place}{tag:08X}")
-
-    def _charge(self) -> None:
-        self._elements += 1
-        if self._elements > self._limits.max_elements:
-            raise self._limits.exceeded("max_elements")
 
     def _encoded(self, data_set: _DataSet) -> list[bytes]:
         """The elements in the order of their tags, each private one in a block of its creator."""
@@ -234,18 +223,13 @@ def from_base64(text: str) -> bytes | None:
 
 def _is_creator(tag: int) -> bool:
     """Whether an element without a stated creator is one that reserves a block (PS3.5 7.8.1)."""
-    return bool(tag >> 16 & 1) and 0x10 <= tag & 0xFFFF <= 0xFF
+    return is_private(tag) and 0x10 <= tag & 0xFFFF <= 0xFF
 
 
 def _blocks_first(key: tuple[int, str]) -> tuple[bool, int, str]:
     """Sorts tags with the number of a block in them before those without, which get what is left."""
     tag, creator = key
     return tag & 0xFF00 == 0, tag, creator
-
-
-def _reserving(tag: int) -> int:
-    """The element that reserves the block of a private one: (gggg,00bb) for (gggg,bb00-bbFF)."""
-    return tag & 0xFFFF0000 | tag >> 8 & 0xFF
 
 
 def _value_field(vr: str, values: Sequence[str | None]) -> bytes:

@@ -247,7 +247,7 @@ def parse(
         warnings.append("NUL characters in the text: left out")
         text = text.replace("\0", "")
     if "\ufffd" in text:
-        warnings.append("U+FFFD in the text: an earlier system read it in another character set than it was written in")
+        warnings.append("U+FFFD in the text: an earlier system lost characters; no identifier or name with it is used")
     if "${ATTACH:" in text:
         warnings.append("an ${ATTACH:} token in the text: the engine did not put an attachment back")
     size = len(text)

@@ -10,17 +10,19 @@ from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, UnsetType
 
-from bridge.core.model import Identifier, MessageSource, Patient
+from bridge.core.model import Identifier, MessageSource, Patient, PersonName
 from bridge.formats.hl7 import Message, Segment
 from bridge.formats.hl7_values import (
     Moment,
     Said,
     date_of_birth,
     identifiers,
+    is_lost,
     known,
     moment,
     names,
     offset,
+    person_name,
     text,
 )
 
@@ -91,12 +93,20 @@ class Reader:
         if patient not in self._patients:
             self._patients[patient] = {
                 "patient_identifiers": _patient_identifiers(patient),
-                "patient_names": names(patient, 5),
+                "patient_names": self._names(patient),
                 "birth_date": self._birth_date(patient),
                 "sex": _sex(patient),
                 "account_number": text(patient, 18),
             }
         return self._patients[patient]
+
+    def _names(self, patient: Segment | None) -> tuple[PersonName, ...] | UnsetType:
+        if patient and "??" in patient.field(5):
+            for repetition in range(1, len(patient.repetitions(5)) + 1):
+                if is_lost(person_name(patient.encoding, patient.components(5, repetition)) or ""):
+                    place = patient.where(5, repetition)
+                    self.warnings.append(f"{place}: ? in place of letters: an engine wrote it in another character set")
+        return names(patient, 5)
 
     def _birth_date(self, patient: Segment | None) -> Said[str]:
         said = text(patient, 7)

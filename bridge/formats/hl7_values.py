@@ -22,6 +22,9 @@ _DTM = re.compile(
 )
 _BIRTH_DATE = re.compile(r"([0-9]{4})(?:([0-9]{2})(?:([0-9]{2})[0-9.]*)?)?(?:[+-][0-9]{4})?")
 _EARLIEST_YEAR, _LATEST_YEAR = 1900, 9998  # nothing is ordered before, and the year after can be converted to UTC
+LOST = "\ufffd"
+"""What stands for a character that an earlier system lost. Two identifiers with it are not known to be the same."""
+
 _REPRESENTATIONS = {"A": "alphabetic", "I": "ideographic", "P": "phonetic"}  # HL7 table 0465
 _NOT_IN_A_NAME = str.maketrans(dict.fromkeys("^=\\\r\n", " "))  # PS3.5 6.2, PN
 
@@ -55,6 +58,8 @@ def stated(segment: Segment | None, field: int, component: int = 0, repetition: 
     value = text(segment, field, 1, repetition)
     if segment is None or not isinstance(value, str):
         return _empty(value)
+    if LOST in value:
+        return UNSET
     return Stated(value, segment.where(field, repetition, component))
 
 
@@ -66,6 +71,8 @@ def entity(segment: Segment | None, field: int, component: int = 1, repetition: 
     parts = segment.components(field, repetition)[1:4]
     if parts and len(glued := segment.encoding.subcomponents(parts[0])) > 1:
         parts = glued  # an HD in EI.2, as some senders write it
+    if LOST in value or any(LOST in part for part in parts):
+        return UNSET
     return Identifier(value, segment.where(field, repetition, component), _issuer(segment.encoding, parts))
 
 
@@ -117,6 +124,8 @@ def identifiers(segment: Segment | None, field: int) -> tuple[Identifier, ...] |
         deleted = deleted or value is None
         if isinstance(value, str):
             authority = (*segment.components(field, repetition)[3:4], "")[0]
+            if LOST in value or LOST in authority:
+                continue
             issuer = _issuer(segment.encoding, segment.encoding.subcomponents(authority))
             where = segment.where(field, repetition, 1)
             found.append(Identifier(value, where, issuer, known(text(segment, field, 5, repetition))))
@@ -136,6 +145,8 @@ def names(segment: Segment | None, field: int) -> tuple[PersonName, ...] | Unset
         if name is None:
             deleted = deleted or text(segment, field, 1, repetition) is None
             continue
+        if is_lost(name):
+            continue
         stated_in = known(text(segment, field, 8, repetition))
         representation = _REPRESENTATIONS.get(stated_in or "", "alphabetic")
         name_type = known(text(segment, field, 7, repetition))
@@ -145,6 +156,11 @@ def names(segment: Segment | None, field: int) -> tuple[PersonName, ...] | Unset
             found.append({representation: name})
             types.append(name_type)
     return tuple(PersonName(**name) for name in found) if found or deleted else UNSET
+
+
+def is_lost(name: str) -> bool:
+    """Whether a name has characters that an earlier system lost: marked so, or with `?` in the place of all letters."""
+    return LOST in name or ("?" in name and not name.strip("?^ "))
 
 
 def person_name(encoding: Encoding, parts: Sequence[str]) -> str | None:

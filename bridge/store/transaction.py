@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Executable, Row, Select, Table, bindparam, delete, func, select
+from sqlalchemy import Connection, Executable, Row, Select, Table, bindparam, delete, func, select, union
 from sqlalchemy.sql.elements import ColumnElement
 
 from bridge.core.decision import Decision
@@ -281,7 +281,10 @@ class Transaction:
         def count(table: Table) -> int:
             return int(self._connection.scalar(select(func.count()).select_from(table)) or 0)
 
-        patients = select(func.count(t.matching_key.c.value.distinct())).where(t.matching_key.c.rule == "patient-id")
+        patients = union(
+            select(t.matching_key.c.value).where(t.matching_key.c.rule == "patient-id"),
+            select(t.fact_key.c.value).where(t.fact_key.c.level == "patient"),
+        ).subquery()
         rejected = select(t.message.c.code, func.count()).where(t.message.c.status == "ERROR")
         return {
             "messages": grouped(t.message.c.status),
@@ -295,7 +298,7 @@ class Transaction:
             "stored": {
                 "orders": count(t.imaging_order),
                 "instances": count(t.instance),
-                "patients": int(self._connection.scalar(patients) or 0),
+                "patients": int(self._connection.scalar(select(func.count()).select_from(patients)) or 0),
             },
         }
 

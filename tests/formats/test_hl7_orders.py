@@ -590,3 +590,36 @@ def test_more_orders_than_the_bound_are_refused_with_its_name(lines: tuple[str, 
 def test_no_field_of_an_hl7_message_gives_an_instance_number() -> None:
     lines = (PID, ORC, OBR, "OBX|1|NM|00200013^Instance Number^DCM||4711", "NTE|1||Instance Number 4711")
     assert "4711" not in str(one(*lines))
+
+
+def test_an_identifier_with_a_lost_character_is_not_used_as_two_of_them_are_not_known_to_be_the_same() -> None:
+    found = read(
+        header(),
+        segment("PID", f3="P\ufffd1^^^HOSP~P2^^^H\ufffdSP~P3^^^HOSP", f5="M\ufffdller^Anna"),
+        segment("ORC", f1="NW", f2="PL1^R\ufffdS", f3="F1"),
+        segment("OBR", f3="F1", f18="A\ufffd1", f19="RP\ufffd"),
+        "ZDS|1.2.\ufffd",
+    )
+    (update,) = found.facts
+    assert isinstance(update, OrderUpdate)
+    assert [one.value for one in update.patient_identifiers or ()] == ["P3"]
+    assert update.filler_order_number == Identifier("F1", "ORC-3.1")
+    for said in (
+        update.patient_names,
+        update.placer_order_number,
+        update.accession_numbers,
+        update.requested_procedure_id,
+        update.study_instance_uids,
+    ):
+        assert said is UNSET
+    assert found.warnings == (
+        "U+FFFD in the text: an earlier system lost characters; no identifier or name with it is used",
+    )
+
+
+def test_a_name_of_question_marks_is_not_used_and_the_warning_names_its_place() -> None:
+    name = "Hong^Gildong^^^^^L^A~???^???^^^^^L^I"
+    found = read(header(), segment("PID", f3="P1", f5=name), segment("ORC", f1="NW", f3="F1"))
+    (update,) = found.facts
+    assert update.patient_names == (PersonName("Hong^Gildong"),)  # type: ignore[union-attr]
+    assert found.warnings == ("PID-5[2]: ? in place of letters: an engine wrote it in another character set",)
