@@ -180,8 +180,9 @@ class Intake:
             rows = db.messages({single.id for single in singles})
             reused = _reused_message_ids(db, singles)
             correlation = Correlation(db, self._origin, self._channels)
+            new = [single for single in singles if single.id not in rows or rows[single.id].status != "TRANSFORMED"]
             correlation.prepare(
-                [fact for single in singles if isinstance(single.said, Reading) for fact in single.said.facts]
+                [fact for single in new if isinstance(single.said, Reading) for fact in single.said.facts]
             )
             rejections: list[Outbound] = []
             for single in singles:

@@ -50,8 +50,8 @@ _UNTYPED = {
     DataType.HL7V2: ("", "application/octet-stream", "text/plain"),
     DataType.DICOM: ("", "application/octet-stream"),
 }
-_SEEN = {  # what the first byte says, where the content type says nothing
-    DataType.HL7V2: {b"<": Form.HL7_XML},
+_SEEN = {  # what the beginning says
+    DataType.HL7V2: {b"<": Form.HL7_XML, b"M": Form.ER7, b"\x0b": Form.ER7},
     DataType.DICOM: {b"<": Form.DICOM_XML, b"{": Form.DICOM_JSON, b"[": Form.DICOM_JSON},
 }
 _PLAIN = {DataType.HL7V2: Form.ER7, DataType.DICOM: Form.PART10}
@@ -113,11 +113,14 @@ def contents(inbound: Inbound, data_type: DataType, limits: Limits = DEFAULT_LIM
         raise Invalid("empty", "the body has no bytes")
     if body.startswith(b"${") and len(body) < 256:
         raise Invalid("unresolved-token", "the body is a ${…} token: the engine did not put the content in its place")
+    stated = forms.get(media_type)
     warnings: tuple[str, ...] = ()
-    form = forms.get(media_type) or _SEEN[data_type].get(body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1], _PLAIN[data_type])
-    if form in _PLAIN.values() and _is_bare_base64(body, data_type):
+    if stated in (None, _PLAIN[data_type]) and _is_bare_base64(body, data_type):
         body = from_base64(body)
         warnings = ("base64 without content_encoding: decoded",)
+    form = _form(body, data_type) or stated or _PLAIN[data_type]
+    if stated not in (None, form):
+        warnings += (f"content_type: the body is {form}, not what is stated; read as that",)
     content = Content(inbound, body, form, charset, warnings, whole)
     match form:
         case Form.ER7:
@@ -227,6 +230,13 @@ def _content_type(stated: str | None) -> tuple[str, str | None]:
     charset = header.get_param("charset")
     media_type = (stated or "").partition(";")[0].strip().lower()
     return media_type, charset if isinstance(charset, str) and is_charset(charset) else None
+
+
+def _form(body: bytes, data_type: DataType) -> Form | None:
+    """What a body is by its beginning, None where that does not tell."""
+    if data_type is DataType.DICOM and body[128:132] == b"DICM":
+        return Form.PART10
+    return _SEEN[data_type].get(body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1])
 
 
 def _is_bare_base64(body: bytes, data_type: DataType) -> bool:

@@ -139,6 +139,24 @@ def test_base64_that_nobody_states_is_read_with_a_warning() -> None:
         assert content.warnings == ("base64 without content_encoding: decoded",)
 
 
+@pytest.mark.parametrize(
+    ("channel", "body", "stated", "form"),
+    [
+        ("orders", XML, "application/hl7-v2+er7", "application/hl7-v2+xml"),
+        ("orders", orm(1), "text/xml", "application/hl7-v2+er7"),
+        ("images", JSON, "application/dicom", "application/dicom+json"),
+        ("images", as_mirth_xml(OBJECT), "application/dicom+json", "application/dicom+xml"),
+        ("images", OBJECT, "application/dicom+json", "application/dicom"),
+    ],
+)
+def test_a_body_that_is_plainly_something_else_than_stated_is_read_as_what_it_is_with_a_warning(
+    channel: str, body: bytes, stated: str, form: str
+) -> None:
+    assert read_all(channel, body, content_type=stated) == read_all(channel, body)
+    (content,) = contents(Inbound(channel, body, content_type=stated), CHANNELS[channel].source.data_type)
+    assert content.warnings == (f"content_type: the body is {form}, not what is stated; read as that",)
+
+
 def test_an_attachment_token_in_the_place_of_a_message_is_refused_with_the_cause() -> None:
     for body in (b"${DICOMMESSAGE}", b"${ATTACH:a:b:c}"):
         with pytest.raises(Invalid, match="unresolved-token"):
