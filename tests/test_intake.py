@@ -378,7 +378,7 @@ def test_the_scene_ends_as_a_careful_person_would_end_it() -> None:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.permutations(range(len(scene()))),
     st.lists(st.integers(0, len(scene()) - 1), max_size=5),

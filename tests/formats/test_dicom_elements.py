@@ -27,7 +27,7 @@ from dicom_bytes import (
     part10,
     sequence,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataelem import RawDataElement
 
@@ -370,7 +370,6 @@ EDITS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(st.sampled_from(SEEDS), EDITS, st.integers(0, 6000))
 def test_damaged_files_are_read_or_refused(seed: bytes, edits: list[tuple[int, int, bytes]], cut: int) -> None:
     damaged = bytearray(seed)

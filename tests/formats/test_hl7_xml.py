@@ -196,7 +196,7 @@ DELIMITERS = st.just("|^~\\&") | st.permutations(sorted("!#$%&()*+,-./:;=?@[\\]^
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(DELIMITERS, SEGMENTS)
 def test_any_message_comes_back_from_xml(
     delimiters: str, segments: list[tuple[str, dict[int, list[list[list[str]]]]]]
