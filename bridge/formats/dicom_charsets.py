@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from pydicom.charset import CODES_TO_ENCODINGS, STAND_ALONE_ENCODINGS, default_encoding, python_encoding
 
-LOST = "\ufffd"
+from bridge.formats.lost_characters import LOST
 
 # What ends a switch to another character set inside a value, and inside a name (PS3.5 6.1.2.5.3).
 VALUE_DELIMITER = re.compile(rb"[\\\r\n\f\t]")

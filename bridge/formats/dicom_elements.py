@@ -171,6 +171,11 @@ def is_private(tag: int) -> bool:
     return bool(tag >> 16 & 1)
 
 
+def is_creator(tag: int) -> bool:
+    """Whether an element reserves a block of private ones (PS3.5 7.8.1)."""
+    return is_private(tag) and 0x10 <= tag & 0xFFFF <= 0xFF
+
+
 def creator_tag(tag: int) -> int:
     """The element that reserves the block of a private one: (gggg,00bb) for (gggg,bb00-bbFF) (PS3.5 7.8.1)."""
     return tag & 0xFFFF0000 | tag >> 8 & 0xFF

@@ -16,7 +16,7 @@ from pydicom.datadict import tag_for_keyword
 from bridge.core.errors import Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.formats import hl7_charsets
-from bridge.formats.dicom_writing import Part10, Writer, from_base64
+from bridge.formats.dicom_writing import Part10, Writer, inline_binary
 
 _WHITE_SPACE = b" \t\r\n"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -190,7 +190,7 @@ class _Object:
         elif max(_size(values), _size(binary)) > self._limits.max_field_size:
             self._writer.left_out(tag, vr, "over the bound max_field_size")
         elif binary is not None:
-            content = from_base64(self._text.decode(binary))
+            content = inline_binary(self._text.decode(binary))
             if content is None:
                 self._writer.warn(tag, "not base64; left out")
             else:

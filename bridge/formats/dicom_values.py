@@ -17,8 +17,9 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, p
 from bridge.core.errors import ConfigError, Invalid
 from bridge.core.instance_number import parse_instance_number
 from bridge.core.model import PersonName
-from bridge.formats.dicom_charsets import LOST, NAME_DELIMITER, VALUE_DELIMITER, decode, is_undeclared_utf8
-from bridge.formats.dicom_elements import DataSet, Element, creator_tag, is_private
+from bridge.formats.dicom_charsets import NAME_DELIMITER, VALUE_DELIMITER, decode, is_undeclared_utf8
+from bridge.formats.dicom_elements import DataSet, Element, creator_tag, is_creator, is_private
+from bridge.formats.lost_characters import LOST, are_all_question_marks, is_lost
 
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _PIXEL_REPRESENTATION = 0x00280103
@@ -49,7 +50,7 @@ def text(data_set: DataSet, tag: int) -> str | None:
     """The whole value of a text element without padding, None when it is absent or blank.
 
     A backslash stays: taking the first of several values could give an identifier that belongs to something else.
-    Bytes that cannot be read are `dicom_charsets.LOST`.
+    Bytes that cannot be read are `lost_characters.LOST`.
     """
     raw = data_set.raw(tag)
     value = _trimmed(_decoded(data_set, tag, raw)) if raw else None
@@ -228,8 +229,7 @@ def _name_groups(name: str) -> dict[str, str]:
 
 def _readable(data_set: DataSet, tag: int, group: str, switched: bool) -> bool:
     """Whether one representation of a name can be used; `switched`: several character sets are declared (ISO 2022)."""
-    all_lost = "?" in group and not group.strip(" ?^")
-    if all_lost or (switched and group.count("?") > 1):
+    if are_all_question_marks(group) or (switched and group.count("?") > 1):
         data_set.warn(
             tag,
             "? in place of letters: an engine has written the object anew and lost them; "
@@ -237,7 +237,7 @@ def _readable(data_set: DataSet, tag: int, group: str, switched: bool) -> bool:
         )
     if LOST in group:
         data_set.warn(tag, "not used where it cannot be read in full")
-    return not all_lost and LOST not in group
+    return not is_lost(group)
 
 
 def _zone(offset: str | None) -> timezone:
@@ -286,8 +286,8 @@ def _vr(data_set: DataSet, tag: int, element: Element) -> str:
         return element.vr
     vr = _definition(tag)[0]
     if vr == "UN" and is_private(tag):
-        if 0x10 <= tag & 0xFFFF <= 0xFF:
-            return "LO"  # a creator
+        if is_creator(tag):
+            return "LO"
         try:
             return private_dictionary_VR(tag, text(data_set, creator_tag(tag)) or "")
         except KeyError:

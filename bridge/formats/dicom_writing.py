@@ -4,7 +4,6 @@ It must never cut, pad or change a value, nor choose between two statements of o
 is left out with a warning, and what stands twice with different values is refused.
 """
 
-import binascii
 import re
 import struct
 from collections.abc import Sequence
@@ -17,7 +16,8 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
 from bridge.core.errors import Invalid
 from bridge.core.limits import Limits
-from bridge.formats.dicom_elements import Account, as_written, creator_tag, is_private
+from bridge.formats.dicom_elements import Account, as_written, creator_tag, is_creator, is_private
+from bridge.formats.encodings import from_base64
 
 _META = 0x0002  # group
 _NOT_OF_AN_OBJECT = (0x0000, 0xFFFE)  # groups of commands and of delimiters
@@ -110,7 +110,7 @@ class Writer:
             vr, value = _UTF8
         if vr not in _SHORT and vr not in _LONG:
             vr = "UN"  # it is one of several, which the reader can tell
-        if _is_creator(tag) and not creator:
+        if is_creator(tag) and not creator:
             data_set.creators[tag] = value.decode("utf-8", "replace").strip(" \0")
         if data_set.elements.setdefault((tag, creator), (vr, value)) != (vr, value):
             raise self._twice(tag)
@@ -170,7 +170,7 @@ class Writer:
         try:
             if not is_private(tag):
                 return dictionary_VR(tag)
-            if _is_creator(tag) and not creator:
+            if is_creator(tag) and not creator:
                 return "LO"
             return private_dictionary_VR(tag, creator or self._data_sets[-1].creators.get(creator_tag(tag), ""))
         except KeyError:
@@ -206,24 +206,19 @@ class Writer:
                 break
         else:
             blocks = (group | block for block in (tag >> 8 & 0xFF, *range(0x10, 0x100)))
-            reserving = next((one for one in blocks if _is_creator(one) and one not in creators), 0)
+            reserving = next((one for one in blocks if is_creator(one) and one not in creators), 0)
             if not reserving:
                 raise self.malformed(tag, "is in a group with more private creators than there are blocks")
             creators[reserving] = creator
         return group | (reserving & 0xFF) << 8 | tag & 0xFF
 
 
-def from_base64(text: str) -> bytes | None:
-    """The bytes, white space left aside; None where it is not base64 (RFC 4648, 4)."""
+def inline_binary(text: str) -> bytes | None:
+    """The bytes of an `InlineBinary`; None where it is not base64 (RFC 4648, 4)."""
     try:
-        return binascii.a2b_base64("".join(text.split()), strict_mode=True)
-    except ValueError:
+        return from_base64(text.encode(errors="replace"))
+    except Invalid:
         return None
-
-
-def _is_creator(tag: int) -> bool:
-    """Whether an element without a stated creator is one that reserves a block (PS3.5 7.8.1)."""
-    return is_private(tag) and 0x10 <= tag & 0xFFFF <= 0xFF
 
 
 def _blocks_first(key: tuple[int, str]) -> tuple[bool, int, str]:

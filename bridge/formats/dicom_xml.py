@@ -13,7 +13,7 @@ from pydicom.datadict import tag_for_keyword
 from bridge.core.errors import Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.formats import xml_events
-from bridge.formats.dicom_writing import Part10, Writer, from_base64
+from bridge.formats.dicom_writing import Part10, Writer, inline_binary
 
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _NUMBER = re.compile(r"0*[1-9][0-9]{0,8}")
@@ -238,7 +238,7 @@ class _Native:
             case "PersonName":
                 self.attributes.add_value(_person_name(attribute.name))
             case "InlineBinary":
-                attribute.binary = from_base64(text)
+                attribute.binary = inline_binary(text)
                 attribute.fault = "not base64"
             case _ if name in _COMPONENTS:
                 attribute.name[attribute.group][name] = text

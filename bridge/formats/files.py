@@ -12,7 +12,7 @@ from bridge.core.channel import DataType
 from bridge.core.errors import Invalid
 from bridge.formats import references
 from bridge.formats.encodings import from_base64, looks_like_base64
-from bridge.formats.reading import Form
+from bridge.formats.reading import PLAIN, Form, form_of
 
 _LOOKED_AT = 4096  # bytes
 _GZIP = b"\x1f\x8b"
@@ -34,19 +34,23 @@ class FileType(NamedTuple):
 def file_type(name: str, body: bytes, data_type: DataType | None = None) -> FileType:
     """What a file of this name and content is; `data_type` where a person knows it. What cannot be told is HL7."""
     start, encodings = _opened(body)
-    dicom = data_type is DataType.DICOM
+    content_encoding = ", ".join(encodings) or None
     if _REFERENCE.match(start):
-        content_type: str = references.CONTENT_TYPE
-        dicom = data_type is not DataType.HL7V2
-    elif _first_character(start) == b"<":
-        dicom = dicom or (data_type is None and _DICOM_XML.search(start) is not None)
-        content_type = Form.DICOM_XML if dicom else Form.HL7_XML
-    elif _first_character(start) in (b"{", b"[") and data_type is not DataType.HL7V2:
-        dicom, content_type = True, Form.DICOM_JSON
-    else:
-        dicom = dicom or (data_type is None and _is_data_set(name, start))
-        content_type = Form.PART10 if dicom else Form.ER7
-    return FileType(DataType.DICOM if dicom else DataType.HL7V2, content_type, ", ".join(encodings) or None)
+        return FileType(data_type or DataType.DICOM, references.CONTENT_TYPE, content_encoding)
+    kind = data_type or (DataType.DICOM if _is_dicom(name, start) else DataType.HL7V2)
+    return FileType(kind, form_of(start, kind) or PLAIN[kind], content_encoding)
+
+
+def _is_dicom(name: str, start: bytes) -> bool:
+    if _HL7.match(start):
+        return False
+    match form_of(start, DataType.DICOM):
+        case None:
+            suffixes = {suffix.lower() for suffix in PurePath(name).suffixes[-2:]}  # .dcm.gz too
+            return not suffixes.isdisjoint(_SUFFIXES) or _BARE_DATA_SET.match(start) is not None
+        case Form.DICOM_XML:  # or HL7 in XML
+            return _DICOM_XML.search(start) is not None
+    return True
 
 
 def _opened(body: bytes) -> tuple[bytes, list[str]]:
@@ -55,9 +59,8 @@ def _opened(body: bytes) -> tuple[bytes, list[str]]:
     if start.startswith(_GZIP):
         inner, encodings = _opened(_inflated(start))
         return inner, [*encodings, "gzip"]
-    text = start[: len(start) // 4 * 4] if len(start) == _LOOKED_AT else start
-    if looks_like_base64(text):
-        decoded = _decoded(text)
+    if looks_like_base64(start):
+        decoded = _decoded(start)
         if decoded.startswith(_GZIP) or decoded[128:132] == b"DICM" or _HL7.match(decoded):
             inner, encodings = _opened(decoded)
             return inner, [*encodings, "base64"]
@@ -78,14 +81,3 @@ def _decoded(text: bytes) -> bytes:
         return from_base64(whole[: len(whole) // 4 * 4])
     except Invalid:
         return b""
-
-
-def _first_character(start: bytes) -> bytes:
-    return start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-
-
-def _is_data_set(name: str, start: bytes) -> bool:
-    if _HL7.match(start):
-        return False
-    suffixes = {suffix.lower() for suffix in PurePath(name).suffixes[-2:]}  # .dcm.gz too
-    return start[128:132] == b"DICM" or not suffixes.isdisjoint(_SUFFIXES) or _BARE_DATA_SET.match(start) is not None

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from bridge.core.errors import Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.formats import hl7_charsets, hl7_iso2022
+from bridge.formats.lost_characters import LOST
 
 HL7_NULL = '""'
 """What a sender writes to delete a value (HL7 2.5.1, 2.5.3). An absent value is None."""
@@ -246,7 +247,7 @@ def parse(
     if "\0" in text:  # databases do not store it
         warnings.append("NUL characters in the text: left out")
         text = text.replace("\0", "")
-    if "\ufffd" in text:
+    if LOST in text:
         warnings.append("U+FFFD in the text: an earlier system lost characters; no identifier or name with it is used")
     if "${ATTACH:" in text:
         warnings.append("an ${ATTACH:} token in the text: the engine did not put an attachment back")

@@ -37,7 +37,7 @@ _CODECS = {
     "koi8r": "koi8_r",
     "cns116431992": _WITHOUT_CODEC,
 }
-_ONE_BYTE = {one for one in _CODECS.values() if re.match(r"ascii|iso8859-|cp125|koi8", one)}
+ONE_BYTE = {one for one in _CODECS.values() if re.match(r"ascii|iso8859-|cp125|koi8", one)}
 _ASCII_BUT_FOR_ESCAPES = ("ascii", "iso2022_jp_2")
 
 _LITTLE_ENDIAN = rb"\xff\xfe|(?:\x0b\0)?(?:M\0S\0H|[FB]\0H\0S)\0"
@@ -132,11 +132,11 @@ def _candidates(body: bytes, chosen: str, fallback: str) -> list[str]:
     Other text is practically never valid UTF-8 by chance, unless its characters have several bytes. A one-byte codec
     takes nearly any bytes, so it does not stand in for one with several bytes.
     """
-    one_byte = chosen in _ONE_BYTE
+    one_byte = chosen in ONE_BYTE
     order = [chosen, "utf-8"]
     if (one_byte or chosen == "iso2022_jp_2") and _is_utf_8(body):
         order.reverse()
-    if one_byte or chosen == "utf-8" or fallback not in _ONE_BYTE:
+    if one_byte or chosen == "utf-8" or fallback not in ONE_BYTE:
         order.append(fallback)
     return order
 

@@ -17,7 +17,6 @@ from bridge.formats.hl7_values import (
     Said,
     date_of_birth,
     identifiers,
-    is_lost,
     known,
     moment,
     names,
@@ -25,6 +24,7 @@ from bridge.formats.hl7_values import (
     person_name,
     text,
 )
+from bridge.formats.lost_characters import is_lost
 
 _SEXES = {"F": "F", "M": "M", "O": "O", "A": "O", "N": "O"}  # table 0001 to PS3.3 C.7.1.1; U is unknown
 

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from bridge.core.model import Code, Identifier, Issuer, Person, PersonName, Stated
 from bridge.formats.hl7 import HL7_NULL, Encoding, Segment
+from bridge.formats.lost_characters import LOST, is_lost
 
 T = TypeVar("T")
 Said: TypeAlias = T | UnsetType | None
@@ -22,9 +23,6 @@ _DTM = re.compile(
 )
 _BIRTH_DATE = re.compile(r"([0-9]{4})(?:([0-9]{2})(?:([0-9]{2})[0-9.]*)?)?(?:[+-][0-9]{4})?")
 _EARLIEST_YEAR, _LATEST_YEAR = 1900, 9998  # nothing is ordered before, and the year after can be converted to UTC
-LOST = "\ufffd"
-"""What stands for a character that an earlier system lost. Two identifiers with it are not known to be the same."""
-
 _REPRESENTATIONS = {"A": "alphabetic", "I": "ideographic", "P": "phonetic"}  # HL7 table 0465
 _NOT_IN_A_NAME = str.maketrans(dict.fromkeys("^=\\\r\n", " "))  # PS3.5 6.2, PN
 
@@ -156,11 +154,6 @@ def names(segment: Segment | None, field: int) -> tuple[PersonName, ...] | Unset
             found.append({representation: name})
             types.append(name_type)
     return tuple(PersonName(**name) for name in found) if found or deleted else UNSET
-
-
-def is_lost(name: str) -> bool:
-    """Whether a name has characters that an earlier system lost: marked so, or with `?` in the place of all letters."""
-    return LOST in name or ("?" in name and not name.strip("?^ "))
 
 
 def person_name(encoding: Encoding, parts: Sequence[str]) -> str | None:

@@ -50,11 +50,12 @@ _UNTYPED = {
     DataType.HL7V2: ("", "application/octet-stream", "text/plain"),
     DataType.DICOM: ("", "application/octet-stream"),
 }
-_SEEN = {  # what the beginning says
+_SEEN = {  # what the first character says
     DataType.HL7V2: {b"<": Form.HL7_XML, b"M": Form.ER7, b"\x0b": Form.ER7},
     DataType.DICOM: {b"<": Form.DICOM_XML, b"{": Form.DICOM_JSON, b"[": Form.DICOM_JSON},
 }
-_PLAIN = {DataType.HL7V2: Form.ER7, DataType.DICOM: Form.PART10}
+PLAIN = {DataType.HL7V2: Form.ER7, DataType.DICOM: Form.PART10}  # what is read where nothing says what it is
+_LOOKED_AT = 4096  # bytes, in which something else than padding has to come
 
 
 class Content(Value):
@@ -115,10 +116,10 @@ def contents(inbound: Inbound, data_type: DataType, limits: Limits = DEFAULT_LIM
         raise Invalid("unresolved-token", "the body is a ${…} token: the engine did not put the content in its place")
     stated = forms.get(media_type)
     warnings: tuple[str, ...] = ()
-    if stated in (None, _PLAIN[data_type]) and _is_bare_base64(body, data_type):
+    if stated in (None, PLAIN[data_type]) and _is_bare_base64(body, data_type):
         body = from_base64(body)
         warnings = ("base64 without content_encoding: decoded",)
-    form = _form(body, data_type) or stated or _PLAIN[data_type]
+    form = form_of(body, data_type) or stated or PLAIN[data_type]
     if stated not in (None, form):
         warnings += (f"content_type: the body is {form}, not what is stated; read as that",)
     content = Content(inbound, body, form, charset, warnings, whole)
@@ -166,21 +167,19 @@ def _parts(content: Content, bodies: list[bytes], warnings: tuple[str, ...]) -> 
     ]
 
 
-def _read_er7(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
-    return _facts(hl7.parse(content.body, channel.source.charset, content.charset, limits), channel, limits)
-
-
-def _read_hl7_xml(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
+def hl7_message(content: Content, channel: Channel, limits: Limits = DEFAULT_LIMITS) -> hl7.Message:
+    """The fields of an HL7 message in either form. Raises Invalid as `read`."""
+    if content.form is Form.ER7:
+        return hl7.parse(content.body, channel.source.charset, content.charset, limits)
     er7 = hl7_xml.er7(content.body, content.charset, limits)
-    reading = _facts(hl7.parse(er7.text.encode(), "UTF-8", "UTF-8", limits), channel, limits)
-    if isinstance(reading, Reading):
-        reading = replace(reading, warnings=(*er7.warnings, *reading.warnings))
-    return reading
+    message = hl7.parse(er7.text.encode(), "UTF-8", "UTF-8", limits)
+    message.warnings = (*er7.warnings, *message.warnings)
+    return message
 
 
-def _facts(message: hl7.Message, channel: Channel, limits: Limits) -> Reading | Filtered:
+def _read_hl7(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
     return read_message(
-        message,
+        hl7_message(content, channel, limits),
         channel=channel.name,
         accepted=channel.message_types,
         timezone=channel.source.timezone,
@@ -215,8 +214,8 @@ def _read_written(written: Part10, channel: Channel, limits: Limits) -> Reading:
 
 
 _READERS: dict[Form, Callable[[Content, Channel, Limits], Reading | Filtered]] = {
-    Form.ER7: _read_er7,
-    Form.HL7_XML: _read_hl7_xml,
+    Form.ER7: _read_hl7,
+    Form.HL7_XML: _read_hl7,
     Form.PART10: _read_part10,
     Form.DICOM_JSON: _read_dicom_json,
     Form.DICOM_XML: _read_dicom_xml,
@@ -232,11 +231,11 @@ def _content_type(stated: str | None) -> tuple[str, str | None]:
     return media_type, charset if isinstance(charset, str) and is_charset(charset) else None
 
 
-def _form(body: bytes, data_type: DataType) -> Form | None:
+def form_of(body: bytes, data_type: DataType) -> Form | None:
     """What a body is by its beginning, None where that does not tell."""
     if data_type is DataType.DICOM and body[128:132] == b"DICM":
         return Form.PART10
-    return _SEEN[data_type].get(body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1])
+    return _SEEN[data_type].get(body[:_LOOKED_AT].lstrip(b"\xef\xbb\xbf \t\r\n")[:1])
 
 
 def _is_bare_base64(body: bytes, data_type: DataType) -> bool:

@@ -18,7 +18,6 @@ from bridge.formats import hl7_charsets
 _CHUNK = 64 * 1024
 _WHITE_SPACE = b" \t\r\n"
 _ENCODING = re.compile(rb"""<\?xml\s[^>]*?\sencoding\s*=\s*["']([^"'>]*)["']""")
-_SINGLE_BYTE = ("ascii", "iso8859-", "cp125", "koi8")
 
 
 class Target(Protocol):
@@ -123,7 +122,7 @@ def _codec(body: bytes, charset: str | None) -> tuple[str, tuple[str, ...]]:
     if chosen is None:
         place = "the transport" if charset else "the XML declaration"
         raise Invalid("xml-undecodable", f"the character set that {place} states is not known")
-    if chosen.startswith(_SINGLE_BYTE) and not body.isascii() and _is_utf8(body):
+    if chosen in hl7_charsets.ONE_BYTE and not body.isascii() and _is_utf8(body):
         return "utf-8", ("the bytes of the XML are UTF-8, not what is declared; read as UTF-8",)
     return chosen, ()
 

@@ -19,11 +19,11 @@ from bridge.core.model import Fact, Filtered, Identifier, Instance, Reading, Sta
 from bridge.core.ports import Inbound
 from bridge.core.redaction import redacted
 from bridge.core.struct import Value, json_name
-from bridge.formats import dicom_names, hl7, hl7_names, hl7_xml
+from bridge.formats import dicom_names, hl7, hl7_names
 from bridge.formats.dicom_part10 import read_part10
 from bridge.formats.dicom_values import text
 from bridge.formats.files import FileType, file_type
-from bridge.formats.reading import Content, Form, contents, read
+from bridge.formats.reading import Content, Form, contents, hl7_message, read
 
 # The patient of an `OrderUpdate` or `PatientUpdate`, shown as those of the other facts and of the events.
 _OF_PATIENT = {
@@ -41,8 +41,15 @@ _UIDS = {  # which an `Instance` has without their places
 }
 
 # Whose value no person is known by, as `bridge explain --redact` has it too.
-_OF_NOBODY = {"modality", "requestedProcedureID", "scheduledProcedureStepID", "sopInstanceUID", "seriesInstanceUID"}
-_OF_NOBODY |= {"studyInstanceUID", "studyInstanceUIDs"}
+_OF_NOBODY = {
+    "modality",
+    "requestedProcedureID",
+    "scheduledProcedureStepID",
+    "seriesInstanceUID",
+    "sopInstanceUID",
+    "studyInstanceUID",
+    "studyInstanceUIDs",
+}
 
 
 class SegmentSeen(Value):
@@ -137,11 +144,8 @@ def _concluded(seen: Inspected, said: Reading | Filtered | Invalid) -> Inspected
 def _outside(content: Content, channel: Channel, limits: Limits) -> dict[str, Any]:
     """What is known of a message beside its facts: character set, and of HL7 its header and segments."""
     match content.form:
-        case Form.ER7:
-            return _of_hl7(hl7.parse(content.body, channel.source.charset, content.charset, limits))
-        case Form.HL7_XML:
-            er7 = hl7_xml.er7(content.body, content.charset, limits)
-            return _of_hl7(hl7.parse(er7.text.encode(), "UTF-8", "UTF-8", limits))
+        case Form.ER7 | Form.HL7_XML:
+            return _of_hl7(hl7_message(content, channel, limits))
         case Form.PART10:
             _, header = read_part10(content.body, limits)
             return {"charset": text(header, _SPECIFIC_CHARACTER_SET)}

@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmread
 from bridge.core.errors import Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.formats.dicom_part10 import read_part10
-from bridge.formats.dicom_writing import Writer, from_base64
+from bridge.formats.dicom_writing import Writer, inline_binary
 
 
 def reread(writer: Writer) -> Dataset:
@@ -277,4 +277,4 @@ def test_warnings_do_not_grow_without_end() -> None:
     [("QUJD", b"ABC"), ("QU\r\nJD ", b"ABC"), ("", b""), ("QUJ", None), ("QUJD!", None), ("é", None)],
 )
 def test_base64_is_read_strictly_but_for_white_space(text: str, expected: Any) -> None:
-    assert from_base64(text) == expected
+    assert inline_binary(text) == expected

@@ -25,6 +25,7 @@ BARE = CT[CT.index(b"\x08\0\x16\0") :]  # the data set alone, of which group 000
         ("a.xml", b"<HL7Message><MSH/></HL7Message>", "HL7V2", "application/hl7-v2+xml"),
         ("a", b'\xef\xbb\xbf<?xml version="1.0"?>\n<ORM_O01 xmlns="urn:hl7"/>', "HL7V2", "application/hl7-v2+xml"),
         ("a", CT, "DICOM", "application/dicom"),
+        ("a", b"<HL7Message>" + CT[12:], "DICOM", "application/dicom"),  # a preamble may hold anything (PS3.10 7.1)
         ("a", BARE, "DICOM", "application/dicom"),
         ("A.DCM", b"garbage", "DICOM", "application/dicom"),
         ("a.dcm", ORM, "HL7V2", "application/hl7-v2+er7"),
