@@ -82,6 +82,7 @@ class Settings(BaseModel):
     max_field_size: Size = DEFAULT_LIMITS.max_field_size
     max_segments: Bound = DEFAULT_LIMITS.max_segments
     max_fields: Bound = DEFAULT_LIMITS.max_fields
+    max_repetitions: Bound = DEFAULT_LIMITS.max_repetitions
     max_elements: Bound = DEFAULT_LIMITS.max_elements
     max_nesting: Annotated[Bound, Field(le=200)] = DEFAULT_LIMITS.max_nesting  # Python's own bound is near 1,000
     max_orders: Bound = DEFAULT_LIMITS.max_orders

@@ -193,7 +193,7 @@ def test_every_character_set_of_the_documentation_is_known() -> None:
 def test_every_warning_about_a_header_is_explained() -> None:
     section = PAGES["docs/conformance.md"].partition("### Warnings about a header")[2].partition("\n#")[0]
     explained_warnings = [text for line in section.splitlines() for text in IN_BACKTICKS.findall(line.split(" | ")[0])]
-    given = in_code(r'\.warn\(\s*[^"]*?f?"([^"]+)"')
+    given = in_code(r'\.(?:warn|left_out|unreadable)\(\s*[^"]*?f?"([^"]+)"')
     for warning in given:
         start = re.split(r"[{:]", warning)[0].strip().lstrip("; ")
         assert any(start[:20] in text or text[:20] in warning for text in explained_warnings), warning

@@ -14,6 +14,9 @@ class Limits(Value):
     max_field_size: int = 4 * _MEBIBYTE  # one HL7 field, or one DICOM value of those that are used
     max_segments: int = 20_000  # of one HL7 message
     max_fields: int = 200_000  # of one HL7 message, repetitions included
+    max_repetitions: int = (
+        1_000  # of one HL7 field, but in OBX; items of a DICOM sequence that names a patient or request
+    )
     max_elements: int = 1_000_000  # of one DICOM header, those in sequences included; of one XML document
     max_nesting: int = 32  # sequences within sequences
     max_orders: int = 500  # requested procedures, reports, patients or appointments in one HL7 message

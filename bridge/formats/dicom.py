@@ -22,6 +22,7 @@ from bridge.formats.dicom_values import (
     needed_for_json,
     person_names,
     text,
+    text_field,
     texts,
     whole_date,
     with_creators,
@@ -29,6 +30,7 @@ from bridge.formats.dicom_values import (
 from bridge.formats.lost_characters import LOST
 from bridge.formats.sop_classes import instance_number_type, sop_class_name
 
+_WHITE_SPACE = b" \0\t\n\v\f\r"
 _MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 
 # The tags that are read of the data set itself; all else is passed over.
@@ -144,7 +146,7 @@ def _instance_number(header: DataSet, sop_class_uid: str | None) -> InstanceNumb
 
 def _integer(header: DataSet, tag: int) -> int | None:
     """The value of any IS element by the same strict rules, None where it is no integer."""
-    integer = parse_instance_number(header.raw(tag), None)
+    integer = parse_instance_number(text_field(header, tag), None)
     if integer.status == "invalid":
         header.warn(tag, "no integer; left out")
     return integer.value
@@ -159,9 +161,22 @@ def _statement(header: DataSet) -> Statement:
         accession_number=_accession_number(header),
         requests=_requests(header),
         patient=_patient(header),
-        patient_identity_removed=(text(header, _PATIENT_IDENTITY_REMOVED) or "").upper() == "YES",
+        patient_identity_removed=_patient_identity_removed(header),
         modality=modalities[0] if modalities else None,
     )
+
+
+def _patient_identity_removed(header: DataSet) -> bool:
+    """Whether the study must not be linked: what is not known to be NO may be YES."""
+    if not header.raw(_PATIENT_IDENTITY_REMOVED):
+        return False
+    raw = text_field(header, _PATIENT_IDENTITY_REMOVED)
+    stated = None if raw is None else raw.strip(_WHITE_SPACE).upper()
+    if stated in (b"", b"NO"):
+        return False
+    if stated != b"YES":
+        header.warn(_PATIENT_IDENTITY_REMOVED, "neither YES nor NO; taken as YES")
+    return True
 
 
 def _patient(header: DataSet) -> Patient:
@@ -180,10 +195,12 @@ def _patient(header: DataSet) -> Patient:
 
 
 def _patient_identifier(data_set: DataSet) -> Identifier | None:
-    qualifiers = data_set.items(_ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE)
     namespace = text(data_set, _ISSUER_OF_PATIENT_ID)
-    type_code = text(qualifiers[0], _IDENTIFIER_TYPE_CODE) if qualifiers else None
-    return _identifier(data_set, _PATIENT_ID, _issuer(namespace, qualifiers), type_code)
+    stated = [
+        (_issuer(namespace, qualifiers), text(qualifiers, _IDENTIFIER_TYPE_CODE))
+        for qualifiers in data_set.items(_ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE)
+    ]
+    return _identifier(data_set, _PATIENT_ID, stated or [(_issuer(namespace, None), None)])
 
 
 def _accession_number(data_set: DataSet) -> Identifier | None:
@@ -192,22 +209,29 @@ def _accession_number(data_set: DataSet) -> Identifier | None:
 
 def _issued(data_set: DataSet, tag: int, issuer_tag: int) -> Identifier | None:
     """An identifier whose issuer is an HL7v2 Hierarchic Designator (PS3.3 10.17) beside it."""
-    designators = data_set.items(issuer_tag)
-    namespace = text(designators[0], _LOCAL_NAMESPACE_ENTITY_ID) if designators else None
-    return _identifier(data_set, tag, _issuer(namespace, designators))
+    stated = [
+        (_issuer(text(designator, _LOCAL_NAMESPACE_ENTITY_ID), designator), None)
+        for designator in data_set.items(issuer_tag)
+    ]
+    return _identifier(data_set, tag, stated or [(None, None)])
 
 
-def _issuer(namespace_id: str | None, designators: Sequence[DataSet]) -> Issuer | None:
-    """The issuer that a namespace and the one item of a designator sequence name, None when they name none."""
-    universal_id = text(designators[0], _UNIVERSAL_ENTITY_ID) if designators else None
-    universal_id_type = text(designators[0], _UNIVERSAL_ENTITY_ID_TYPE) if designators else None
+def _issuer(namespace_id: str | None, designator: DataSet | None) -> Issuer | None:
+    """The issuer that a namespace and an item of a designator sequence name, None when they name none."""
+    universal_id = text(designator, _UNIVERSAL_ENTITY_ID) if designator else None
+    universal_id_type = text(designator, _UNIVERSAL_ENTITY_ID_TYPE) if designator else None
     if namespace_id is None and universal_id is None:
         return None
     return Issuer(namespace_id, universal_id, universal_id_type)
 
 
-def _identifier(data_set: DataSet, tag: int, issuer: Issuer | None, type_code: str | None = None) -> Identifier | None:
+def _identifier(data_set: DataSet, tag: int, stated: Sequence[tuple[Issuer | None, str | None]]) -> Identifier | None:
+    """An identifier with its issuer and type code; `stated` are those of each item that may be about them."""
     value = text(data_set, tag)
+    issuer, type_code = stated[0]
+    if value is not None and any(other != stated[0] for other in stated):
+        data_set.warn(tag, "not used, as its issuer is stated in several ways")
+        return None
     issued = (issuer.namespace_id, issuer.universal_id) if issuer else ()
     if value is None or not _readable(data_set, tag, value, *issued, type_code):
         return None

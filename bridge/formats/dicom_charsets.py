@@ -14,6 +14,9 @@ from bridge.formats.lost_characters import LOST
 VALUE_DELIMITER = re.compile(rb"[\\\r\n\f\t]")
 NAME_DELIMITER = re.compile(rb"[\\\r\n\f\t^=]")
 
+PADDING = " \0\t\r\n"
+"""What is taken off both ends of a text of one line: padding (PS3.5 6.2), and what XML layout and scanners add."""
+
 _ESC = 0x1B
 _FRAGMENT = re.compile(rb"\x1b[^\x1b]*|[^\x1b]+")
 _MISSPELLED = re.compile(r"^ISO[-_ ]?(2022[-_ ]?)?IR[-_ ]?")  # such as ISO-IR 100
@@ -63,7 +66,7 @@ def _encoding(character_sets: bytes) -> tuple[str, bool]:
 
 def _defined_term(name: bytes) -> str:
     """The name of a character set as the standard spells it, where it is one."""
-    stated = name.decode("ascii", "replace").strip(" \0")
+    stated = name.decode("ascii", "replace").strip(PADDING)
     return _MISSPELLED.sub(lambda found: "ISO 2022 IR " if found[1] else "ISO_IR ", stated)
 
 

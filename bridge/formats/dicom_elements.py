@@ -37,6 +37,7 @@ class Element(NamedTuple):
     vr: str | None
     start: int
     stop: int
+    has_delimiter: bool = False  # of undefined length: its last eight bytes are no value
 
 
 @dataclass(slots=True)
@@ -91,7 +92,7 @@ class DataSet:
         element = self.elements.get(tag)
         if element is None:
             return None
-        _, start, stop = element
+        start, stop = element.start, element.stop
         if stop - start > self.source.account.limits.max_field_size:
             raise self.source.account.limits.exceeded("max_field_size")
         return self.source.body[start:stop]
@@ -286,9 +287,9 @@ def _walk(
                 raise _beyond(source, stop, tag)
         if wanted is None or tag in wanted:
             # The last holds; of the data set itself nobody can know which is meant.
-            if tag in elements and group != 2 and body[slice(*elements[tag][1:])] != body[position:end]:
+            if tag in elements and group != 2 and body[slice(*elements[tag][1:3])] != body[position:end]:
                 raise Invalid("dicom-malformed", f"{tag_name(tag)} stands twice with different values")
-            elements[tag] = Element(vr, position, end)
+            elements[tag] = Element(vr, position, end, length == _UNDEFINED)
         position = end
     if ends(_ITEM_END):  # an item of undefined length without its delimiter, or a file that is all group 0002
         raise _ends_after(source, stop, tag)

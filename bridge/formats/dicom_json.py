@@ -16,6 +16,7 @@ from pydicom.datadict import tag_for_keyword
 from bridge.core.errors import Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.formats import hl7_charsets
+from bridge.formats.dicom_values import is_text
 from bridge.formats.dicom_writing import Part10, Writer, inline_binary
 
 _WHITE_SPACE = b" \t\r\n"
@@ -23,12 +24,14 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _POSITION = re.compile(r"\(byte (\d+)\)")
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _NUMBERS = re.compile(rb"\[[-+.eE0-9, \t\r\n]+\]")
+_NO_NUMBER = (b'"', b"{", b"[", b"null")  # how a value begins that is neither a number nor a truth value
 _ITEMS = re.compile(rb"\[[ \t\r\n]*\{")
 
 _PIXELS = 0x7FE0  # group
 _BRACES = 3  # for each element: its own, that of an item, that of a name
 _MOST_MEMBERS = 16  # of an attribute or a name, which have four at the most
 _NULL = Raw(b"null")
+_VALUES = ("Value", "InlineBinary", "BulkDataURI")
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 T = TypeVar("T")
@@ -178,7 +181,7 @@ class _Object:
 
     def _attribute(self, tag: int, json: Raw) -> None:
         """Raises Invalid, and msgspec.DecodeError or UnicodeDecodeError where the JSON is not of an attribute."""
-        members = self._members(tag, json, ("vr", "Value", "InlineBinary", "BulkDataURI"))
+        members = self._members(tag, json, _VALUES, ("vr",))
         values, binary = members.get("Value"), members.get("InlineBinary")
         vr = self._writer.vr(tag, self._text.decode(members["vr"]) if "vr" in members else None)
         if values is not None and binary is not None:
@@ -192,18 +195,27 @@ class _Object:
         elif binary is not None:
             content = inline_binary(self._text.decode(binary))
             if content is None:
-                self._writer.warn(tag, "not base64; left out")
+                self._writer.unreadable(tag, "not base64")
             else:
                 self._writer.value(tag, vr, content)
         elif values is not None:
-            self._writer.texts(tag, vr, self._texts(tag, vr, values))
+            texts = self._texts(tag, vr, values)
+            if texts is None:
+                self._writer.left_out(tag, vr, "a number or truth value in the place of text")
+            else:
+                self._writer.texts(tag, vr, texts)
         elif "BulkDataURI" not in members:
             self._writer.value(tag, vr, b"")
         else:
             self._writer.left_out(tag, vr, "only referred to (BulkDataURI)")
 
-    def _members(self, tag: int, json: bytes | Raw, known: Sequence[str]) -> dict[str, Raw]:
-        """The members that are known, without null ones; others mean nothing here."""
+    def _members(
+        self, tag: int, json: bytes | Raw, content: Sequence[str], about: Sequence[str] = ()
+    ) -> dict[str, Raw]:
+        """The members that are known, without null ones: of the content, or about it.
+
+        Others mean nothing here, but where there is no content they may be that, misspelled.
+        """
         members: dict[str, Raw] = {}
         self._left = _MOST_MEMBERS
         try:
@@ -214,9 +226,13 @@ class _Object:
             member = str(name)
             if member in members:
                 raise self._writer.malformed(tag, "states the same twice")
-            if member in known:
+            if member in content or member in about:
                 members[member] = value
-        return {member: value for member, value in members.items() if value != _NULL}
+        has_others = len(stated) > len(members)
+        members = {member: value for member, value in members.items() if value != _NULL}
+        if has_others and not any(member in content for member in members):
+            raise self._writer.malformed(tag, "has members that the DICOM JSON Model has not, and no value")
+        return members
 
     def _sequence(self, tag: int, values: Raw | None) -> None:
         self._writer.open_sequence(tag)
@@ -227,11 +243,19 @@ class _Object:
                 self._writer.close_item()
         self._writer.close_sequence()
 
-    def _texts(self, tag: int, vr: str, values: Raw) -> list[str | None]:
-        """The values as text: a string itself, a number by its digits, a name by its component groups, null as None."""
+    def _texts(self, tag: int, vr: str, values: Raw) -> list[str | None] | None:
+        """The values as text: a string itself, a number by its digits, a name by its component groups, null as None.
+
+        None where one is a number or truth value in the place of text: Patient ID 007 may have become 7.
+        """
+        if is_text(tag):
+            tokens = self._values.decode(values)
+            if not all(bytes(token).startswith(_NO_NUMBER) for token in tokens):
+                return None
+            return [self._value(tag, vr, token) for token in tokens]
         if _NUMBERS.fullmatch(values):  # the same, as there can be very many
             return [*bytes(values).translate(None, b"[] \t\r\n").decode().split(",")]
-        return [self._value(tag, vr, value) for value in self._values.decode(values)]
+        return [self._value(tag, vr, token) for token in self._values.decode(values)]
 
     def _value(self, tag: int, vr: str, json: Raw) -> str | None:
         token = bytes(json)

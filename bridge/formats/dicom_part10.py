@@ -8,6 +8,7 @@ from collections.abc import Container
 
 from bridge.core.errors import Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
+from bridge.formats.dicom_charsets import PADDING
 from bridge.formats.dicom_elements import Account, Bytes, DataSet, bytes_of, data_set, looks_implicit
 
 _TRANSFER_SYNTAX_UID = 0x00020010
@@ -46,7 +47,7 @@ def read_part10(
     account = Account(limits)
     little = bytes_of(body, "<", account)
     meta, position = _meta(little, start, wanted)
-    syntax = (meta.raw(_TRANSFER_SYNTAX_UID) or b"").strip(b" \0")
+    syntax = (meta.raw(_TRANSFER_SYNTAX_UID) or b"").strip(PADDING.encode())
 
     source = little
     # Group 0008 in the clear is no deflated stream: its first block would be stored, with a bit set in its padding.

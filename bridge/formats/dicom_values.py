@@ -17,8 +17,8 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, p
 from bridge.core.errors import ConfigError, Invalid
 from bridge.core.instance_number import parse_instance_number
 from bridge.core.model import PersonName
-from bridge.formats.dicom_charsets import NAME_DELIMITER, VALUE_DELIMITER, decode, is_undeclared_utf8
-from bridge.formats.dicom_elements import DataSet, Element, creator_tag, is_creator, is_private
+from bridge.formats.dicom_charsets import NAME_DELIMITER, PADDING, VALUE_DELIMITER, decode, is_undeclared_utf8
+from bridge.formats.dicom_elements import DataSet, Element, creator_tag, is_creator, is_private, tag_name
 from bridge.formats.lost_characters import LOST, are_all_question_marks, is_lost
 
 _SPECIFIC_CHARACTER_SET = 0x00080005
@@ -37,6 +37,7 @@ _PART = re.compile(r"[\\=]")  # the = separates component groups of names, and i
 _UID = re.compile(r"[0-9.\\]+", re.ASCII)
 
 _CODED_IN_CHARACTER_SET = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}  # PS3.5 6.1.2.2; any other VR is ASCII
+_OF_LINES = {"LT", "ST", "UT"}  # paragraphs, whose white space means something
 _SINGLE_VALUED = {"LT", "ST", "UR", "UT"}  # a backslash in them is a character (PS3.5 6.2)
 _TEXT = _CODED_IN_CHARACTER_SET | {"AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"}
 _LONGEST = {"AE": 16, "CS": 16, "LO": 64, "PN": 64, "SH": 16, "UI": 64}  # characters; PN: of each component group
@@ -44,15 +45,39 @@ _NUMBERS = {"FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "U
 _REPEATING = (0x50, 0x60)  # curves and overlays, whose groups are any even one of 50xx and 60xx (PS3.5 7.6)
 _BINARY = {"OB", "OD", "OF", "OL", "OV", "OW"}
 _DECODED = _TEXT | set(_NUMBERS) | {"AT", "DS", "IS"}
+_NO_TEXT = _BINARY | set(_NUMBERS) | {"AT", "SQ"}
+
+
+def is_text(tag: int) -> bool:
+    """Whether the standard has an element as text that is no number: as neither DS nor IS."""
+    return _definition(tag)[0] in _TEXT
+
+
+def text_field(data_set: DataSet, tag: int) -> bytes | None:
+    """The value field of a text element; None, with a warning, where its bytes are those of something else.
+
+    Numbers read as characters could be somebody's identifier.
+    """
+    raw = data_set.raw(tag)
+    if not raw:
+        return raw
+    element = data_set.elements[tag]
+    if element.vr in _NO_TEXT:
+        data_set.warn(tag, f"stated as {element.vr}, which is no text; not used")
+        return None
+    if element.has_delimiter:
+        data_set.warn(tag, "of undefined length, which no text is; not used")
+        return None
+    return raw
 
 
 def text(data_set: DataSet, tag: int) -> str | None:
-    """The whole value of a text element without padding, None when it is absent or blank.
+    """The whole value of a text element without padding, None when it is absent, blank or stated as no text.
 
     A backslash stays: taking the first of several values could give an identifier that belongs to something else.
     Bytes that cannot be read are `lost_characters.LOST`.
     """
-    raw = data_set.raw(tag)
+    raw = text_field(data_set, tag)
     value = _trimmed(_decoded(data_set, tag, raw)) if raw else None
     if value is None:
         return None
@@ -66,7 +91,7 @@ def text(data_set: DataSet, tag: int) -> str | None:
 
 def texts(data_set: DataSet, tag: int) -> list[str | None]:
     """The values of a text element that may have several, each without padding, None where one is blank."""
-    raw = data_set.raw(tag)
+    raw = text_field(data_set, tag)
     if not raw:
         return []
     values = [_trimmed(value) for value in _decoded(data_set, tag, raw).split("\\")]
@@ -81,7 +106,7 @@ def person_names(data_set: DataSet, tag: int) -> tuple[PersonName, ...]:
     alone, which an engine leaves of names that its character set cannot write. As names they would contradict the
     patient's, or agree with another's.
     """
-    raw = data_set.raw(tag)
+    raw = text_field(data_set, tag)
     if not raw:
         return ()
     values = _decoded(data_set, tag, raw, NAME_DELIMITER).split("\\")
@@ -205,7 +230,7 @@ def _decoded(data_set: DataSet, tag: int, raw: bytes, delimiter: re.Pattern[byte
     """The text of a value, with a warning for all that is odd about it as a text of its VR."""
     vr, _ = _definition(tag)
     character_sets = data_set.character_sets if vr in _CODED_IN_CHARACTER_SET else b""
-    decoded = decode(raw, character_sets, delimiter)
+    decoded = decode(raw.strip(PADDING.encode()), character_sets, delimiter)
     if LOST in decoded:
         data_set.warn(
             tag, "characters that cannot be read: not in the declared character set, or lost in an earlier system"
@@ -213,18 +238,18 @@ def _decoded(data_set: DataSet, tag: int, raw: bytes, delimiter: re.Pattern[byte
     elif is_undeclared_utf8(raw, character_sets):
         data_set.warn(tag, "declared as another character set, but UTF-8; read as that")
     longest = _LONGEST.get(vr)
-    if longest and len(decoded) > longest and any(len(part.strip(" ")) > longest for part in _PART.split(decoded)):
+    if longest and len(decoded) > longest and any(len(part.strip(PADDING)) > longest for part in _PART.split(decoded)):
         data_set.warn(tag, f"longer than {vr} allows ({longest} characters); kept whole")
     return decoded
 
 
 def _trimmed(value: str) -> str | None:
-    return value.strip(" \0") or None
+    return value.strip(PADDING) or None
 
 
 def _name_groups(name: str) -> dict[str, str]:
     groups = zip(("alphabetic", "ideographic", "phonetic"), name.split("="), strict=False)
-    return {kind: group.strip(" \0") for kind, group in groups if group.strip(" \0^")}
+    return {kind: group.strip(PADDING) for kind, group in groups if group.strip(PADDING + "^")}
 
 
 def _readable(data_set: DataSet, tag: int, group: str, switched: bool) -> bool:
@@ -261,6 +286,8 @@ def _attribute(data_set: DataSet, tag: int, element: Element) -> dict[str, Any] 
         return {"vr": vr, "Value": items} if items else {"vr": vr}
     if vr not in _DECODED:
         return None
+    if element.has_delimiter:
+        raise Invalid("dicom-malformed", f"{tag_name(tag)} is no sequence, but of undefined length")
     raw = data_set.raw(tag) or b""
     values: list[Any]
     if vr in _NUMBERS:
@@ -272,12 +299,21 @@ def _attribute(data_set: DataSet, tag: int, element: Element) -> dict[str, Any] 
         names = decode(raw, data_set.character_sets, NAME_DELIMITER).split("\\")
         values = [{kind.capitalize(): group for kind, group in _name_groups(name).items()} or None for name in names]
     else:
-        decoded = decode(raw, data_set.character_sets if vr in _CODED_IN_CHARACTER_SET else b"")
-        parts = [decoded.rstrip(" ")] if vr in _SINGLE_VALUED else [part.strip(" \0") for part in decoded.split("\\")]
-        values = [_number(part, vr) if vr in ("DS", "IS") else part for part in parts]
-        values = [None if value == "" else value for value in values]
+        values = [None if value == "" else value for value in _strings(data_set, vr, raw)]
     data_set.count(len(values))
     return {"vr": vr, "Value": values} if any(value is not None for value in values) else {"vr": vr}
+
+
+def _strings(data_set: DataSet, vr: str, raw: bytes) -> list[Any]:
+    """The values of a VR that is written in characters, those of DS and IS as numbers where they are some."""
+    if vr in ("DS", "IS"):
+        return [_number(part.strip(" \0"), vr) for part in decode(raw, b"").split("\\")]
+    if vr not in _OF_LINES:
+        raw = raw.strip(PADDING.encode())
+    decoded = decode(raw, data_set.character_sets if vr in _CODED_IN_CHARACTER_SET else b"")
+    if vr in _OF_LINES:
+        return [decoded.rstrip(" ")]
+    return [part.strip(PADDING) for part in ([decoded] if vr in _SINGLE_VALUED else decoded.split("\\"))]
 
 
 def _vr(data_set: DataSet, tag: int, element: Element) -> str:

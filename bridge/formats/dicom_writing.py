@@ -16,13 +16,17 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
 from bridge.core.errors import Invalid
 from bridge.core.limits import Limits
+from bridge.formats.dicom_charsets import PADDING
 from bridge.formats.dicom_elements import Account, as_written, creator_tag, is_creator, is_private
+from bridge.formats.dicom_values import is_text
 from bridge.formats.encodings import from_base64
+from bridge.formats.lost_characters import LOST
 
 _META = 0x0002  # group
 _NOT_OF_AN_OBJECT = (0x0000, 0xFFFE)  # groups of commands and of delimiters
 _TRANSFER_SYNTAX_UID = 0x00020010
 _SPECIFIC_CHARACTER_SET = 0x00080005
+_PATIENT_IDENTITY_REMOVED = 0x00120062
 _UTF8 = ("CS", b"ISO_IR 192")  # the character set of all that is written
 _PREAMBLE = bytes(128) + b"DICM"
 
@@ -96,7 +100,7 @@ class Writer:
         try:
             value = _value_field(usual, values)
         except (ValueError, OverflowError, struct.error):
-            self.warn(tag, f"not a value of VR {usual}; left out")
+            self.unreadable(tag, f"not a value of VR {usual}")
         else:
             self.value(tag, vr if vr == "UN" else usual, value, creator)
 
@@ -111,7 +115,7 @@ class Writer:
         if vr not in _SHORT and vr not in _LONG:
             vr = "UN"  # it is one of several, which the reader can tell
         if is_creator(tag) and not creator:
-            data_set.creators[tag] = value.decode("utf-8", "replace").strip(" \0")
+            data_set.creators[tag] = value.decode("utf-8", "replace").strip(PADDING)
         if data_set.elements.setdefault((tag, creator), (vr, value)) != (vr, value):
             raise self._twice(tag)
 
@@ -150,7 +154,7 @@ class Writer:
         return Part10(
             b"".join([_PREAMBLE, *self._encoded(meta), *self._encoded(data_set)]),
             tuple(self._account.warnings),
-            syntax.decode("utf-8", "replace").strip(" \0") or None,
+            syntax.decode("utf-8", "replace").strip(PADDING) or None,
         )
 
     def warn(self, tag: int | None, oddity: str) -> None:
@@ -159,8 +163,17 @@ class Writer:
 
     def left_out(self, tag: int, vr: str, fault: str) -> None:
         """Notes why an element is not read, unless it is binary, of which nothing would be used."""
-        if vr not in _BINARY and vr != "UN":
-            self.warn(tag, f"{fault}; left out")
+        if (vr not in _BINARY and vr != "UN") or is_text(tag):
+            self.unreadable(tag, fault)
+
+    def unreadable(self, tag: int, fault: str) -> None:
+        """Notes why a value is not read. Of Patient Identity Removed it is still said that there is one: it may be YES.
+
+        Raises Invalid as `texts`.
+        """
+        self.warn(tag, f"{fault}; left out")
+        if tag == _PATIENT_IDENTITY_REMOVED:
+            self.value(tag, "CS", LOST.encode())
 
     def malformed(self, tag: int | None, fault: str) -> Invalid:
         """The error of an element of the open data set, None for itself, that is not made as it has to be."""

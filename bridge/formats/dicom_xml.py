@@ -134,7 +134,10 @@ class _Attributes:
 
     def add_text(self, text: str) -> None:
         attribute = self._open[-1] if self._open else None
-        if attribute is not None and attribute.text is not None:
+        if attribute is None or attribute.text is None:
+            if text.strip():
+                raise self.writer.malformed(attribute.tag if attribute else None, "has text outside of its values")
+        else:
             attribute.size += len(text)
             if attribute.size <= self._most:
                 attribute.text.append(text)
@@ -169,7 +172,7 @@ class _Attributes:
         elif attribute.binary is not None:
             self.writer.value(tag, vr, attribute.binary, creator)
         elif attribute.fault and not attribute.values:
-            self.writer.warn(tag, f"{attribute.fault}; left out")
+            self.writer.unreadable(tag, attribute.fault)
         elif attribute.is_elsewhere and not attribute.values:
             self.writer.left_out(tag, vr, "only referred to (BulkData)")
         else:
@@ -272,9 +275,11 @@ class _Mirth:
         tag = int(digits, 16)
         if tag >> 16 == _PIXELS:
             return False
-        if stated.get("vr") in _WORDS:
+        vr = stated.get("vr")
+        if vr in _WORDS:
+            self.attributes.writer.left_out(tag, vr, f"stated as {vr}, which is no text")
             return False
-        attribute = self.attributes.open(tag, stated.get("vr"))
+        attribute = self.attributes.open(tag, vr)
         attribute.text = None if attribute.vr == "SQ" else []
         return True
 

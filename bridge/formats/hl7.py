@@ -23,14 +23,19 @@ _DELIMITERS = frozenset("!#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")  # punctuation but t
 _RECOMMENDED = "^~\\&"  # HL7 2.5.1, 2.5.4
 _AHEAD = " \t\x0b\x1c\ufeff"  # of a line: indentation, MLLP's start and end blocks, a byte order mark
 _END_BLOCK = re.compile(rb"\x1c(?=[\r\n\0]|\Z)")  # MLLP's
-_PADDING = b" \t\r\n\0\x0b\x1c"
+_PADDING = b" \t\r\n\0\x0b\x1c\x1a"
 _SEGMENT_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _SEGMENT_BEHIND = re.compile(rb"(?:\A|[\r\n\x0b\x1c])[ \t]*[A-Z][A-Z0-9]{2}[!-/:-@[-`{-~]")
-# The segments that facts are read from, and Z segments, in the wrong case, with a zero for an O, or with blanks behind.
+# The segments that facts are read from, and Z segments, in the wrong case, with a zero for an O, with signs
+# ahead or blanks behind.
 _LIKE_A_SEGMENT = re.compile(
-    r"(?:EVN|PID|PD1|MRG|PV[12]|[O0]RC|[O0]B[RX]|TQ1|NTE|IPC|Z[A-Z0-9]{2}|SCH|RGS|AI[GLPS]|DG1|MSH|[FB][HT]S)[ \t]*",
+    r"[^A-Za-z0-9]{0,4}(?:EVN|PID|PD1|MRG|PV[12]|[O0]RC|[O0]B[RX]|TQ1|NTE|IPC|Z[A-Z0-9]{2}|SCH|RGS|AI[GLPS]|DG1|MSH"
+    r"|[FB][HT]S)[ \t]*",
     re.ASCII | re.IGNORECASE,
 )
+_LOOKED_AT = 4096  # bytes, to see whether it is HL7 at all
+_BYTES_AHEAD = b" \t\r\n\0\x0b\x1c" + codecs.BOM_UTF8
+_PADDING_NUL = re.compile(r"(?<=[\r !-/:-@\[-`{-~])\0+|\0+(?=[\r !-/:-@\[-`{-~]|\Z)|\A\0+")
 _MOST_PARTS = 999  # splits of a repetition or component; what a path cannot reach stays in one piece
 _MOST_NAMED = 10  # segments, in the warnings of one message
 _PATH = re.compile(
@@ -89,7 +94,7 @@ class Encoding:
             meaning = self._meanings[letter]
         elif hexadecimal:
             with suppress(Invalid):
-                meaning = hl7_iso2022.decode(bytes.fromhex(hexadecimal), self._codec).replace("\0", "")
+                meaning = hl7_iso2022.decode(bytes.fromhex(hexadecimal), self._codec).replace("\0", LOST)
         else:
             meaning = "\n" * int(lines or 1)
         return meaning
@@ -235,18 +240,21 @@ def parse(
     character set.
 
     Raises Invalid: `hl7-empty`, `hl7-no-msh`, `hl7-bad-msh`, `hl7-batch`, `hl7-broken-frame`, `hl7-broken-segment`,
-    `hl7-undecodable`, `max-fields`, `max-segments`, `max-field-size`.
+    `hl7-undecodable`, `max-fields`, `max-segments`, `max-repetitions`, `max-field-size`.
     """
     warnings: list[str] = []
     body, _ = hl7_charsets.narrow(body)
+    start = body[:_LOOKED_AT].lstrip(_BYTES_AHEAD)
+    if start and not start.startswith((b"MSH", b"FHS", b"BHS", b"BTS", b"FTS")):
+        raise Invalid("hl7-no-msh", "the message does not begin with an MSH segment")
     if b"\x1c" in body:
         body = _unframed(body, warnings)
     body = body.replace(b"\n", b"\r")  # in bytes, which take less memory than text
     text, codec, odd_charset = hl7_charsets.decode(body, charset, stated_charset, limits)
     warnings += odd_charset
     if "\0" in text:  # databases do not store it
-        warnings.append("NUL characters in the text: left out")
-        text = text.replace("\0", "")
+        warnings.append("NUL characters in the text: left out where they pad, else a lost character")
+        text = _PADDING_NUL.sub("", text).replace("\0", LOST)
     if LOST in text:
         warnings.append("U+FFFD in the text: an earlier system lost characters; no identifier or name with it is used")
     if "${ATTACH:" in text:
@@ -255,16 +263,29 @@ def parse(
     if size > limits.max_fields and text.count("\r") > limits.max_fields:
         raise limits.exceeded("max_fields")
     lines = [line for one in text.split("\r") if (line := one.lstrip(_AHEAD))]
-    encoding, odd = _delimiters(_header(lines), codec, warnings)
+    header = _header(lines)
+    encoding, odd = _delimiters(header, codec, warnings)
+    if not odd and text.count(header[: header.find(encoding.field, 4) + 1] or header) > 1:
+        raise Invalid("hl7-batch", "another MSH segment stands inside the message: only single messages are read here")
     if size > limits.max_fields and _fields(text, encoding) + len(lines) > limits.max_fields:
         raise limits.exceeded("max_fields")
+    repeated = bool(encoding.repetition) and text.count(encoding.repetition) > limits.max_repetitions
     del text  # which may take four times the memory of the body
     segments = _segments(lines, encoding, limits, warnings)
+    if repeated:
+        _bound_repetitions(segments, encoding.repetition, limits)
     if size > limits.max_field_size:
         largest = max(len(field) for segment in segments for field in segment.fields)
         if largest > limits.max_field_size:
             raise limits.exceeded("max_field_size")
     return Message(segments, encoding, codec, tuple(warnings), odd)
+
+
+def _bound_repetitions(segments: tuple[Segment, ...], repetition: str, limits: Limits) -> None:
+    """An identifier costs far more than its text. OBX is left aside: waveforms and arrays repeat without end."""
+    for segment in segments:
+        if segment.name != "OBX" and max(field.count(repetition) for field in segment.fields) >= limits.max_repetitions:
+            raise limits.exceeded("max_repetitions")
 
 
 def _unframed(body: bytes, warnings: list[str]) -> bytes:

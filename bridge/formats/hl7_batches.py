@@ -13,12 +13,10 @@ from bridge.formats import hl7_charsets
 
 _PUNCTUATION = rb"!-/:-@[-`{-~"
 _FIRST = re.compile(rb"[\r\n \t\0\x0b\x1c]*+(?:\xef\xbb\xbf)?[\r\n \t\0\x0b\x1c]*+(?:MSH|FHS|BHS)([%b])" % _PUNCTUATION)
-_NAME = re.compile(
-    rb"(?:\A|(?<=[\r\n \t\0\x0b\x1c\xbf]))(MSH(?=[%b])|[FB][HT]S(?=[\r\n\x1c%b]|\Z))" % (_PUNCTUATION, _PUNCTUATION)
-)
+_NAME = re.compile(rb"(?:\A|(?<=[\r\n \t\0\x0b\x1c\xbf]))(MSH|[FB][HT]S)(?=[\r\n\x1c%b]|\Z)" % _PUNCTUATION)
 _DELIMITERS = re.compile(rb"([%b])[%b]{1,5}\1" % (_PUNCTUATION, _PUNCTUATION))  # MSH-1, MSH-2, and MSH-1 again
 _ENVELOPE = (b"FHS", b"BHS", b"BTS", b"FTS")
-_SEGMENT = re.compile(rb"[A-Z][A-Z0-9]{2}[%b]" % _PUNCTUATION)
+_SEGMENT = re.compile(rb"[A-Z][A-Z0-9]{2}[%b]" % _PUNCTUATION, re.IGNORECASE)
 _LEFT_OUT = (b"NTE", b"DSC")  # segments that are about a batch, not of a message
 _AHEAD = b" \t\0\x0b\x1c"  # of a segment: indentation, padding, MLLP's blocks
 _WRITTEN_LINE = re.compile(rb"[^\r\n \t\0\x0b\x1c][^\r\n]*")
@@ -71,7 +69,8 @@ def _parts(text: bytes, separator: bytes) -> Iterator[tuple[bytes, bytes]]:
     for found in _NAME.finditer(text):
         at, behind = found.span()
         if found[1] == b"MSH":
-            header = text.startswith(separator, behind) or _DELIMITERS.match(text, behind) is not None
+            alone = bool(name) and text[behind : behind + 1] in bare  # all that a cut has left of it
+            header = alone or text.startswith(separator, behind) or _DELIMITERS.match(text, behind) is not None
         else:
             header = text.startswith(separator, behind) or (in_envelope and text[behind : behind + 1] in bare)
         next_begin = _beginning(text, searched, at) if header else None
@@ -121,7 +120,7 @@ class _Envelope:
         fields = part[:end].split(self._separator, 2)
         self._follow(name, fields[1].strip() if len(fields) > 1 else b"")
         for behind in _WRITTEN_LINE.finditer(part, end):
-            if _SEGMENT.match(behind[0]) and behind[0][:3] not in _LEFT_OUT:
+            if _SEGMENT.match(behind[0]) and behind[0][:3].upper() not in _LEFT_OUT:
                 return part[end:]
         self._lines_left_out += sum(1 for _ in _WRITTEN_LINE.finditer(part, end))
         return None

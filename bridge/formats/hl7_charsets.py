@@ -5,11 +5,13 @@ A wrong declaration is read as what the bytes are, with a warning; a character i
 
 import codecs
 import re
+from contextlib import suppress
 from functools import lru_cache
 
 from bridge.core.errors import Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.formats import hl7_iso2022
+from bridge.formats.lost_characters import LOST
 
 _WITHOUT_CODEC = "euc_tw"  # CNS 11643-1992: Python has none
 
@@ -45,8 +47,9 @@ _BIG_ENDIAN = rb"\xfe\xff|(?:\0\x0b)?\0(?:M\0S\0H|[FB]\0H\0S)"
 _WIDE = re.compile(rb"(\x0b?)(?:(%b)|%b)" % (_LITTLE_ENDIAN, _BIG_ENDIAN))
 _BYTE_ORDER_MARKS = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
 _AHEAD = b"\x0b \t\r\n"  # MLLP's start block, and padding
-_BEHIND = b"\x1c\0\r\n"  # MLLP's end block, and padding; blanks are the last value's
+_BEHIND = b"\x1c\0\r\n\x1a"  # MLLP's end block, padding, DOS's end of a file; blanks are the last value's
 _LINE_END = re.compile(rb"[\r\n]")
+_CONTROL = re.compile("[\x80-\x9f]")  # of ISO 8859-1, which nobody writes; letters and quotes of Windows-1252
 _NEIGHBOURS = (17, 19, 16, 20)  # of MSH-18
 
 
@@ -114,6 +117,12 @@ def decode(
     if switches and escape:
         body = hl7_iso2022.with_hl7_escapes(body, escape)
     warnings = [odd] if odd else []
+    if stated and not by_transport:
+        warnings.append("charset: not a known character set; MSH-18 holds")
+    damaged = None if switches or chosen not in (*ONE_BYTE, "utf-8") else _damaged_utf_8(body)
+    if damaged:
+        warnings.append(f"{place}: UTF-8 with {damaged.count(LOST)} damaged characters, marked as lost")
+        return damaged, "utf-8", warnings
     text, used = _first_that_fits(body, chosen, _candidates(body, chosen, fallback))
     if used == "utf-8" and chosen != "utf-8":
         warnings.append(
@@ -123,6 +132,10 @@ def decode(
         )
     elif used != chosen:
         warnings.append(f"{place}: the bytes are not what is declared; the channel's character set is used")
+    if used == "iso8859-1" and not switches and _CONTROL.search(text):
+        with suppress(UnicodeDecodeError):
+            text, used = body.decode("cp1252"), "cp1252"
+            warnings.append(f"{place}: the bytes are Windows-1252, not ISO 8859-1; read as that")
     return text, used, warnings
 
 
@@ -139,6 +152,19 @@ def _candidates(body: bytes, chosen: str, fallback: str) -> list[str]:
     if one_byte or chosen == "utf-8" or fallback not in ONE_BYTE:
         order.append(fallback)
     return order
+
+
+def _damaged_utf_8(body: bytes) -> str | None:
+    """The text of UTF-8 of which a few bytes are damaged, as by a cut in a character; None for any other text.
+
+    In another character set hardly any two letters make a sequence of UTF-8, so that more is lost than read.
+    """
+    if body.isascii() or _is_utf_8(body):
+        return None
+    text = body.decode("utf-8", "replace")
+    lost = text.count(LOST)
+    beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
+    return text if beyond_ascii - lost > lost else None
 
 
 def _is_utf_8(body: bytes) -> bool:

@@ -6,10 +6,11 @@ HL7 2.5.1 4.4 (ORM, OMG, OMI) and 7.3.1 (ORU), as loosely as senders keep to the
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bridge.core.errors import Invalid
 from bridge.core.model import Code, Identifier
 from bridge.formats.hl7 import Segment
 from bridge.formats.hl7_reader import Reader
-from bridge.formats.hl7_values import Said, code, entity, first, known
+from bridge.formats.hl7_values import Said, code, distinct, entity, every, first, known
 
 _NOT_IMAGING = frozenset(("RXO", "ODS", "ODT", "RQD", "RQ1"))  # ORM^O01: pharmacy, diet, supply in the place of OBR
 
@@ -52,7 +53,9 @@ def groups(reader: Reader) -> list[Group]:
     """Every group, in the message's order.
 
     An OBR without its own ORC shares the one before; a later PID begins another patient; an IPC, ZDS or OBX ahead of a
-    patient's first group belongs to it.
+    patient's first group belongs to it, and is left aside where another patient comes first.
+
+    Raises Invalid: `hl7-no-patient` for a PID behind groups that have none, `hl7-several-patients` for two together.
     """
     found: list[Group] = []
     group: Group | None = None
@@ -62,6 +65,12 @@ def groups(reader: Reader) -> list[Group]:
     for segment in reader.message.segments:
         match segment.name:
             case "PID":
+                if found and not patient:
+                    raise Invalid("hl7-no-patient", f"{segment.path} stands behind orders that may be its")
+                if patient and not (found and found[-1].patient is patient):
+                    raise Invalid("hl7-several-patients", f"{patient.path} and {segment.path} stand before one order")
+                if patient:
+                    _leave(ahead, reader)
                 patient, visit, group = segment, None, None
             case "PV1":
                 visit = segment
@@ -84,9 +93,16 @@ def groups(reader: Reader) -> list[Group]:
         if group and ahead:
             group.add(ahead)
             ahead.clear()
-    if found and ahead:  # of the group before, it would be another patient's
-        reader.warnings.append(f"{ahead[0].path}: no ORC or OBR follows, not read")
+    if found:
+        _leave(ahead, reader)
     return found
+
+
+def _leave(ahead: list[Segment], reader: Reader) -> None:
+    """Leaves aside what belongs to no group of its patient: with any other it would be another patient's."""
+    if ahead:
+        reader.warnings.append(f"{ahead[0].path}: no ORC or OBR follows, not read")
+        ahead.clear()
 
 
 def _sharing(group: Group) -> Group:
@@ -96,13 +112,21 @@ def _sharing(group: Group) -> Group:
 
 def order_number(reader: Reader, group: Group, number: int) -> Said[Identifier]:
     """ORC-2 or OBR-2, ORC-3 or OBR-3: the ORC's, but where it is shared by several OBR."""
-    order, detail = entity(group.order, number), entity(group.detail, number)
+    order, detail = (_only(reader, segment, number) for segment in (group.order, group.detail))
     if group.shares_order:
         return first(detail, order)
     one, other = known(order), known(detail)
     if one and other and one.value != other.value:
         reader.warnings.append(f"{one.where} and {other.where} differ: {one.where} is taken")
     return first(order, detail)
+
+
+def _only(reader: Reader, segment: Segment | None, number: int) -> Said[Identifier]:
+    """The first repetition that says something; a second number is one too many (HL7 2.5.1, 4.5.1)."""
+    said = every(entity, segment, number, 1)
+    if segment and len(distinct(said) or ()) > 1:
+        reader.warnings.append(f"{segment.where(number)}: several numbers, the first is taken")
+    return first(*said)
 
 
 def requested_procedure(group: Group) -> Said[Code]:

@@ -48,7 +48,8 @@ _G1: dict[bytes, _Set] = {
 _SWITCH = re.compile(rb"\x1b(\$[@AB]|\$?[(-/][0-~])|[\r\n]+")
 _MANY_CHARACTERS = (b"$", b".", b"/")  # two-byte sets, and G2 and G3
 _RUN = re.compile(rb"([!-~]+)|([\x80-\xff]+)|[\x00- \x7f]+")
-_HL7_ESCAPE = rb"%b(?:C((?:[0-9A-Fa-f]{2}){2})|M((?:[0-9A-Fa-f]{2}){2,3}))%b"
+# One that means a delimiter is matched to be passed over: what follows it is text.
+_HL7_ESCAPE = rb"%b(?:C((?:[0-9A-Fa-f]{2}){2})|M((?:[0-9A-Fa-f]{2}){2,3})|[FSRETPHN])%b"
 _TO_G1 = bytes(byte | 0x80 for byte in range(256))
 _WIDER = {"shift_jis": "cp932", "euc_kr": "cp949", "big5": "cp950"}  # Microsoft's, with the characters they added
 _SHIFT_OUT = b"\x0e"
@@ -100,6 +101,8 @@ def with_hl7_escapes(raw: bytes, escape: bytes) -> bytes:
     r"""The bytes with HL7's escape sequences `\Cxxyy\` and `\Mxxyyzz\` as those of ISO 2022 (HL7 2.5.1, 2.7.2)."""
 
     def iso2022(sequence: re.Match[bytes]) -> bytes:
+        if not sequence.lastindex:
+            return sequence[0]
         designation = bytes.fromhex((sequence[1] or sequence[2]).decode("ascii"))
         many_bytes = sequence[2] is not None
         known = (designation in _G0 or designation in _G1) and designation.startswith(b"$") is many_bytes

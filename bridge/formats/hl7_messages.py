@@ -29,6 +29,7 @@ _READ: Mapping[str, Callable[[Reader, Limits], tuple[HL7Fact, ...] | Filtered]] 
     **dict.fromkeys(REPORT_MESSAGES, read_reports),
     **dict.fromkeys(SCHEDULING_MESSAGES, read_appointments),
 }
+_CODES = frozenset(name[:3] for name in _READ)
 _TRIGGERS = {"ORM": "O01", "OMI": "O23", "OMG": "O19", "ORU": "R01"}  # where nothing states a trigger event
 _TYPE = re.compile(r"[A-Z0-9]{3}(\^[A-Z0-9]{3})?")
 
@@ -56,6 +57,8 @@ def read_message(
     read = _READ.get(message_type)
     if read is None:
         return Filtered(f"message type {_printable(message_type)} says nothing that is read")
+    if message.named("ADD") or any(known(text(segment, 1)) for segment in message.named("DSC")):
+        raise Invalid("hl7-continued", "it is a part of a longer message (ADD or DSC): its last value may be cut")
     if message.odd_delimiters:
         raise Invalid(
             "hl7-bad-msh", "MSH-1 and MSH-2 are not two to six distinct punctuation marks: they may cut values"
@@ -72,18 +75,24 @@ def read_message(
 
 def _message_type(message: Message) -> str:
     header = message.segments[0]
-    code = known(text(header, 9))
+    code = (known(text(header, 9)) or "").upper()
     if not code:
         raise Invalid("hl7-no-message-type", "MSH-9 is empty")
     event = next(iter(message.named("EVN")), None)
-    trigger = known(text(header, 9, 2)) or known(text(event, 1)) or _TRIGGERS.get(code)
-    return f"{code}^{trigger}" if trigger else code
+    trigger = (known(text(header, 9, 2)) or known(text(event, 1)) or _TRIGGERS.get(code) or "").upper()
+    message_type = f"{code}^{trigger}" if trigger else code
+    meant = any(one in code for one in _CODES)
+    if meant and not trigger:
+        raise Invalid("hl7-no-message-type", "MSH-9 has no trigger event, and there is no EVN-1")
+    if meant and not _TYPE.fullmatch(message_type):
+        raise Invalid("hl7-no-message-type", "MSH-9 is malformed")
+    return message_type
+
+
+def _printable(message_type: str) -> str:
+    return message_type if _TYPE.fullmatch(message_type) else "in MSH-9, which is malformed,"
 
 
 def _stored_size(patient: Segment) -> int:
     """About how many bytes a patient takes when stored: the text, and each identifier's own frame."""
     return sum(map(len, patient.fields)) + 100 * len(patient.repetitions(3))
-
-
-def _printable(message_type: str) -> str:
-    return message_type if _TYPE.fullmatch(message_type) else "in MSH-9, which is malformed,"

@@ -14,7 +14,7 @@ from bridge.core.model import Filtered, Identifier, OrderUpdate, Stated
 from bridge.formats.hl7_groups import Group, groups
 from bridge.formats.hl7_order_group import updates
 from bridge.formats.hl7_reader import Reader
-from bridge.formats.hl7_values import first
+from bridge.formats.hl7_values import first, known, text
 
 _MAY_DIFFER = frozenset(("message_time", "scheduled_steps", "modality", "accession_numbers", "study_instance_uids"))
 
@@ -27,12 +27,28 @@ def read_orders(reader: Reader, limits: Limits) -> tuple[OrderUpdate, ...] | Fil
     found = groups(reader)
     if not found:
         raise Invalid("hl7-no-order", "the order message has neither an ORC nor an OBR segment")
-    imaging = [group for group in found if group.detail or not group.not_imaging]
+    ordered = _without_prior_results(found, reader)
+    if not ordered:
+        return Filtered("nothing but prior results")
+    imaging = [group for group in ordered if group.detail or not group.not_imaging]
     if not imaging:
         return Filtered(f"no imaging order: {found[0].not_imaging} stands in the place of OBR")
     if sum(len(group.procedures) or 1 for group in imaging) > limits.max_orders:  # each is compared with each
         raise limits.exceeded("max_orders")
     return _one_each(((group, update) for group in imaging for update in updates(reader, group)), reader.warnings)
+
+
+def _without_prior_results(found: list[Group], reader: Reader) -> list[Group]:
+    """OMG^O19 may carry earlier results, behind a PID of their own or an ORC-1 PR: they order nothing."""
+    ordered = [
+        group
+        for group in found
+        if known(text(group.order, 1)) != "PR"
+        and (reader.source.message_type != "OMG^O19" or group.patient is found[0].patient)
+    ]
+    if len(ordered) < len(found):
+        reader.warnings.append(f"groups of prior results: {len(found) - len(ordered)}, not read as orders")
+    return ordered
 
 
 def _one_each(stated: Iterable[tuple[Group, OrderUpdate]], warnings: list[str]) -> tuple[OrderUpdate, ...]:

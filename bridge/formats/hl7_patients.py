@@ -13,6 +13,7 @@ from bridge.core.model import Identifier, IdentityChange, PatientUpdate, PersonN
 from bridge.formats.hl7 import Segment
 from bridge.formats.hl7_reader import Reader
 from bridge.formats.hl7_values import identifiers, known, names
+from bridge.formats.lost_characters import LOST
 
 _Kind = Literal["merge", "link", "unlink"]
 
@@ -52,9 +53,15 @@ def read_identity_changes(reader: Reader, limits: Limits) -> tuple[PatientUpdate
 
     In the message's sequence: an update for each PID, and a change for each MRG behind it, or for the two PID.
 
-    Raises Invalid: `hl7-no-patient`, `hl7-no-prior-identifier`, `hl7-not-two-patients`, `max-orders`.
+    Raises Invalid: `hl7-no-patient`, `hl7-no-prior-identifier`, `hl7-not-two-patients`, `hl7-lost-characters`,
+    `max-orders`.
     """
     records = _records(reader, limits)
+    for name, number in (("PID", 3), ("MRG", 1)):
+        for segment in reader.message.named(name):
+            if LOST in segment.field(number):
+                place = segment.where(number)
+                raise Invalid("hl7-lost-characters", f"{place} has characters that an earlier system lost")
     return tuple(_linked(reader, records) if reader.event in _PAIRS else _merged(reader, records))
 
 

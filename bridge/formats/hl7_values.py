@@ -56,7 +56,7 @@ def stated(segment: Segment | None, field: int, component: int = 0, repetition: 
     value = text(segment, field, 1, repetition)
     if segment is None or not isinstance(value, str):
         return _empty(value)
-    if LOST in value:
+    if _is_broken(value):
         return UNSET
     return Stated(value, segment.where(field, repetition, component))
 
@@ -69,9 +69,10 @@ def entity(segment: Segment | None, field: int, component: int = 1, repetition: 
     parts = segment.components(field, repetition)[1:4]
     if parts and len(glued := segment.encoding.subcomponents(parts[0])) > 1:
         parts = glued  # an HD in EI.2, as some senders write it
-    if LOST in value or any(LOST in part for part in parts):
+    issuer = _issuer(segment.encoding, parts)
+    if _is_broken(value) or _lost_issuer(issuer):
         return UNSET
-    return Identifier(value, segment.where(field, repetition, component), _issuer(segment.encoding, parts))
+    return Identifier(value, segment.where(field, repetition, component), issuer)
 
 
 def every(
@@ -122,9 +123,9 @@ def identifiers(segment: Segment | None, field: int) -> tuple[Identifier, ...] |
         deleted = deleted or value is None
         if isinstance(value, str):
             authority = (*segment.components(field, repetition)[3:4], "")[0]
-            if LOST in value or LOST in authority:
-                continue
             issuer = _issuer(segment.encoding, segment.encoding.subcomponents(authority))
+            if _is_broken(value) or _lost_issuer(issuer):
+                continue
             where = segment.where(field, repetition, 1)
             found.append(Identifier(value, where, issuer, known(text(segment, field, 5, repetition))))
     return tuple(found) if found or deleted else UNSET
@@ -285,3 +286,12 @@ def _issuer(encoding: Encoding, parts: Sequence[str]) -> Issuer | None:
 
 def _issuer_of(said: Identifier | Stated) -> Issuer | None:
     return said.issuer if isinstance(said, Identifier) else None
+
+
+def _is_broken(identifier: str) -> bool:
+    """Whether an identifier has a character that an earlier system lost, or a line that somebody put behind it."""
+    return LOST in identifier or "\n" in identifier
+
+
+def _lost_issuer(issuer: Issuer | None) -> bool:
+    return issuer is not None and any(LOST in part for part in (issuer.namespace_id, issuer.universal_id) if part)

@@ -69,7 +69,8 @@ class Content(Value):
     message: Inbound
     body: bytes
     form: Form
-    charset: str | None = None
+    charset: str | None = None  # which the transport states for it
+    likely_charset: str | None = None  # named where an encoding should be: it holds before the channel's
     warnings: tuple[str, ...] = ()
     whole: bool = True
 
@@ -122,7 +123,8 @@ def contents(inbound: Inbound, data_type: DataType, limits: Limits = DEFAULT_LIM
     form = form_of(body, data_type) or stated or PLAIN[data_type]
     if stated not in (None, form):
         warnings += (f"content_type: the body is {form}, not what is stated; read as that",)
-    content = Content(inbound, body, form, charset, warnings, whole)
+    named = inbound.content_encoding if hl7_charsets.codec(inbound.content_encoding or "") else None
+    content = Content(inbound, body, form, charset, named, warnings, whole)
     match form:
         case Form.ER7:
             batch = hl7_batches.split(body, limits)
@@ -154,13 +156,14 @@ def _parts(content: Content, bodies: list[bytes], warnings: tuple[str, ...]) -> 
                 outer,
                 body=body,
                 content_type=content_type,
-                content_encoding=None,
+                content_encoding=content.likely_charset,
                 message_id=f"{outer.message_id}#{number + 1}" if outer.message_id else None,
                 correlation_id=outer.correlation_id or outer.message_id,
             ),
             body=body,
             form=content.form,
             charset=content.charset,
+            likely_charset=content.likely_charset,
             warnings=(*content.warnings, *warnings) if number == 0 else (),
         )
         for number, body in enumerate(bodies)
@@ -170,7 +173,7 @@ def _parts(content: Content, bodies: list[bytes], warnings: tuple[str, ...]) -> 
 def hl7_message(content: Content, channel: Channel, limits: Limits = DEFAULT_LIMITS) -> hl7.Message:
     """The fields of an HL7 message in either form. Raises Invalid as `read`."""
     if content.form is Form.ER7:
-        return hl7.parse(content.body, channel.source.charset, content.charset, limits)
+        return hl7.parse(content.body, content.likely_charset or channel.source.charset, content.charset, limits)
     er7 = hl7_xml.er7(content.body, content.charset, limits)
     message = hl7.parse(er7.text.encode(), "UTF-8", "UTF-8", limits)
     message.warnings = (*er7.warnings, *message.warnings)

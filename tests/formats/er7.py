@@ -19,7 +19,7 @@ def header(message_type: str = "ORM^O01", sent: str = "20260102083000", version:
 def answer(*lines: str, timezone: str = "UTC", limits: Limits = DEFAULT_LIMITS) -> Reading | Filtered:
     """What becomes of a message; it is an ORM^O01 where no MSH is given."""
     body = "\r".join(lines if lines[0].startswith("MSH") else (header(), *lines)).encode()
-    return read_message(parse(body), channel="hl7", timezone=timezone, limits=limits)
+    return read_message(parse(body, limits=limits), channel="hl7", timezone=timezone, limits=limits)
 
 
 def read(*lines: str, timezone: str = "UTC", limits: Limits = DEFAULT_LIMITS) -> Reading:

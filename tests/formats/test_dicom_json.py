@@ -476,3 +476,81 @@ def test_text_is_written_as_it_stands(value: str, vr: str) -> None:
     written = part10(json.dumps({"00091001": {"vr": vr, "Value": [value]}}).encode())
 
     assert read_part10(written.body)[1].raw(0x00091001) == expected
+
+
+@pytest.mark.parametrize("value", ["7", "1.2E+5", "true", "false", '"A", 7', "null, 7"])
+@pytest.mark.parametrize("vr", ["LO", "DS", "US", "UN"])
+def test_a_number_never_becomes_an_identifier(value: str, vr: str) -> None:
+    attributes = f'"00100020": {{"vr": "{vr}", "Value": [{value}]}}, "00080050": {{"Value": [ {value} ]}}'
+    body = ct().removesuffix(b"}") + f", {attributes}}}".encode()
+    instance = read(body)
+
+    assert instance.statement.patient.identifiers == ()
+    assert instance.statement.accession_number is None
+    assert part10(body).warnings == tuple(
+        f"{place}: a number or truth value in the place of text; left out" for place in ("(0008,0050)", "(0010,0020)")
+    )
+
+
+def test_a_number_never_becomes_a_name() -> None:
+    assert read(ct(PatientName={"vr": "PN", "Value": [7]})).statement.patient.names == ()
+
+
+@pytest.mark.parametrize("tag", ["00080018", "0020000D"])
+def test_an_object_whose_uid_is_a_number_is_refused(tag: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        read(ct(**{tag: {"vr": "UI", "Value": [1.2]}}))
+
+    assert refused.value.code in ("dicom-no-sop-instance-uid", "dicom-no-study-instance-uid")
+
+
+def test_a_text_without_a_value_is_empty_however_it_is_spaced() -> None:
+    assert part10(ct().removesuffix(b"}") + b', "00100020": {"vr": "LO", "Value": [ ]}}').warnings == ()
+
+
+@pytest.mark.parametrize(("vr", "value"), [("US", "49"), ("AT", "31323334"), ("UL", "875770417")])
+def test_digits_that_are_stated_as_binary_never_become_an_identifier(vr: str, value: str) -> None:
+    instance = read(ct(PatientID={"vr": vr, "Value": [value]}))
+
+    assert instance.statement.patient.identifiers == ()
+    assert instance.warnings == (f"(0010,0020): stated as {vr}, which is no text; not used",)
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"vr": "CS", "Value": [True]},
+        {"vr": "CS", "Value": ["YES", ""]},
+        {"vr": "CS", "BulkDataURI": "http://pacs/1"},
+        {"vr": "UN", "BulkDataURI": "http://pacs/1"},
+        {"vr": "CS", "InlineBinary": "?"},
+        {"vr": "US", "Value": ["YES"]},
+        {"vr": "US", "Value": ["0"]},
+        {"vr": "SQ", "Value": [{}]},
+    ],
+)
+def test_patient_identity_counts_as_removed_where_the_json_does_not_say_no(stated: dict[str, Any]) -> None:
+    instance = read(ct(PatientIdentityRemoved=stated))
+
+    assert instance.statement.patient_identity_removed
+    assert "(0012,0062): neither YES nor NO; taken as YES" in instance.warnings
+
+
+@pytest.mark.parametrize("stated", [{"vr": "CS"}, {"vr": "CS", "Value": [None]}, {"vr": "CS", "Value": ["NO\n"]}])
+def test_patient_identity_is_not_removed_where_the_json_says_no_or_nothing(stated: dict[str, Any]) -> None:
+    assert not read(ct(PatientIdentityRemoved=stated)).statement.patient_identity_removed
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [{"vr": "LO", "value": ["ZZZ"]}, {"VR": "LO", "Values": ["ZZZ"]}, {"vr": "LO", "Value": None, "value": ["Z"]}],
+)
+def test_an_attribute_whose_value_is_misspelled_is_refused(stated: dict[str, Any]) -> None:
+    assert refusal(ct(**{"00100020": stated})) == (
+        "dicom-malformed",
+        "(0010,0020) has members that the DICOM JSON Model has not, and no value",
+    )
+
+
+def test_a_name_whose_component_group_is_misspelled_is_refused() -> None:
+    assert refusal(ct(PatientName={"vr": "PN", "Value": [{"alphabetic": "Doe^Jane"}]}))[0] == "dicom-malformed"

@@ -192,3 +192,17 @@ def test_an_attribute_is_named_by_keyword_or_tag(name: str) -> None:
 def test_what_names_no_attribute_is_a_mistake_in_the_channel(name: str) -> None:
     with pytest.raises(ConfigError):
         attribute_tag(name)
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "raw", "published"),
+    [
+        (0x00080050, "SH", b"\tA1\0\r\n", "A1"),
+        (0x00080120, "UR", b"\nhttp://pacs\n", "http://pacs"),
+        (0x00104000, "LT", b"\n\tone\r\n two\n", "\n\tone\r\n two\n"),
+        (0x00081080, "ST", b" one\n", " one\n"),
+        (0x00200013, "IS", b"1\n", "1\n"),
+    ],
+)
+def test_white_space_is_published_only_where_it_means_something(tag: int, vr: str, raw: bytes, published: str) -> None:
+    assert json_of(element(tag, vr, raw))[f"{tag:08X}"]["Value"] == [published]

@@ -4,10 +4,21 @@ import base64
 from pathlib import Path
 
 import pytest
-from dicom_bytes import DEFLATED, IMPLICIT_LITTLE, ct, element, item, part10, sequence
+from dicom_bytes import (
+    DEFLATED,
+    IMPLICIT_LITTLE,
+    SEQUENCE_END,
+    SOP_INSTANCE,
+    UNDEFINED,
+    ct,
+    element,
+    item,
+    part10,
+    sequence,
+)
 
 from bridge.core.errors import Invalid
-from bridge.core.model import Identifier, Issuer, PersonName
+from bridge.core.model import Identifier, Issuer, Patient, PersonName
 from bridge.formats.dicom import read_instance
 
 MIRTH = Path(__file__).parents[2].parent / "shared" / "reference" / "mirth" / "dicom"
@@ -307,3 +318,101 @@ def test_no_warning_holds_a_value() -> None:
 
     assert len(warnings) > 8
     assert "SECRET" not in str(warnings)
+
+
+@pytest.mark.parametrize("vr", ["US", "UL", "FD", "AT", "OB", "OW"])
+def test_text_is_never_made_of_what_is_stated_as_numbers_or_bytes(vr: str) -> None:
+    body = ct(
+        element(0x00080050, vr, b"12345678"), element(0x00100010, vr, b"Doe^Jane"), element(0x00101000, vr, b"4711")
+    )
+    instance = read_instance(body)
+
+    assert instance.statement.accession_number is None
+    assert instance.statement.patient == Patient()
+    assert set(instance.warnings) == {
+        f"{place}: stated as {vr}, which is no text; not used"
+        for place in ("(0008,0050)", "(0010,0010)", "(0010,1000)")
+    }
+
+
+def test_a_sequence_is_no_text() -> None:
+    instance = read_instance(ct(sequence(0x00100020, item())))
+
+    assert instance.statement.patient.identifiers == ()
+    assert instance.warnings == ("(0010,0020): stated as SQ, which is no text; not used",)
+
+
+def test_a_series_number_is_never_made_of_binary_numbers() -> None:
+    instance = read_instance(ct(element(0x00200011, "US", b"1\0")))
+
+    assert instance.series_number is None
+    assert instance.warnings == ("(0020,0011): stated as US, which is no text; not used",)
+
+
+def test_a_study_whose_uid_is_stated_as_numbers_is_refused() -> None:
+    with pytest.raises(Invalid) as refused:
+        read_instance(part10(SOP_INSTANCE, element(0x0020000D, "US", b"1.23")))
+
+    assert refused.value.code == "dicom-no-study-instance-uid"
+
+
+def test_a_value_of_undefined_length_is_no_text() -> None:
+    instance = read_instance(
+        ct(element(0x00100020, "UN", b"12345678" + SEQUENCE_END, length=UNDEFINED)), attributes=["PatientID"]
+    )
+
+    assert instance.statement.patient.identifiers == ()
+    assert instance.dicom == {}
+    assert instance.warnings == (
+        "(0010,0020): of undefined length, which no text is; not used",
+        "(0010,0020): cannot be read; left out",
+    )
+
+
+@pytest.mark.parametrize("stated", ["\n A1\n", "A1\r", "\tA1\0\r\n", "\0A1"])
+def test_white_space_around_an_identifier_is_no_part_of_it(stated: str) -> None:
+    instance = read_instance(
+        ct(
+            element(0x00080050, "SH", stated),
+            element(0x00100010, "PN", stated),
+            element(0x00100020, "LO", stated),
+            element(0x00101000, "LO", f"{stated}\\{stated}".replace("\0", "")),
+            element(0x0020000E, "UI", "1.2\n"),
+        )
+    )
+    statement = instance.statement
+
+    assert statement.accession_number == Identifier("A1", "00080050")
+    assert [identifier.value for identifier in statement.patient.identifiers] == ["A1", "A1", "A1"]
+    assert statement.patient.names == (PersonName("A1"),)
+    assert instance.series_instance_uid == "1.2"
+    assert instance.warnings == ()
+
+
+def test_an_identifier_whose_issuer_is_stated_in_several_ways_is_not_used() -> None:
+    one, other = (item(element(0x00400031, "UT", name)) for name in ("X1", "X2"))
+    types = (item(element(0x00400035, "CS", name)) for name in ("MR", "PI"))
+    instance = read_instance(
+        ct(
+            element(0x00080050, "SH", "A1"),
+            sequence(0x00080051, one, other),
+            element(0x00100020, "LO", "4711"),
+            sequence(0x00100024, *types),
+            sequence(0x00400275, item(element(0x00402016, "LO", "P1"), sequence(0x00400026, one, item()))),
+        )
+    )
+    statement = instance.statement
+
+    assert (statement.accession_number, statement.patient.identifiers, statement.requests) == (None, (), ())
+    assert instance.warnings == tuple(
+        f"{place}: not used, as its issuer is stated in several ways"
+        for place in ("(0008,0050)", "(0040,0275)[1] > (0040,2016)", "(0010,0020)")
+    )
+
+
+def test_an_issuer_that_is_stated_twice_alike_is_that_issuer() -> None:
+    issuer = item(element(0x00400031, "UT", "X1"))
+    instance = read_instance(ct(element(0x00080050, "SH", "A1"), sequence(0x00080051, issuer, issuer)))
+
+    assert instance.statement.accession_number == Identifier("A1", "00080050", Issuer("X1", None, None))
+    assert instance.warnings == ()

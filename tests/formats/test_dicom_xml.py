@@ -498,3 +498,66 @@ trees: st.SearchStrategy[str] = st.recursive(
 def test_any_xml_is_read_or_refused(parts: list[str], is_native: bool) -> None:
     with suppress(Invalid):
         read((native if is_native else mirth)(*parts), "00400275", "00091001", "PatientName")
+
+
+@pytest.mark.parametrize("vr", ["US", "UL", "AT", "FD"])
+def test_digits_that_are_stated_as_binary_never_become_an_identifier(vr: str) -> None:
+    instance = read(native(attribute("00100020", vr, '<Value number="1">00000049</Value>')))
+
+    assert instance.statement.patient.identifiers == ()
+    assert instance.warnings == (f"(0010,0020): stated as {vr}, which is no text; not used",)
+
+
+@pytest.mark.parametrize(("vr", "oddity"), [("OB", "not used"), ("OW", "left out")])
+def test_bytes_in_the_xml_of_the_engine_never_become_an_identifier(vr: str, oddity: str) -> None:
+    body = mirth(element("00100020", vr, "31\\32"))
+    instance = read(body)
+
+    assert instance.statement.patient.identifiers == ()
+    assert part10(body, None).warnings + instance.warnings == (
+        f"(0010,0020): stated as {vr}, which is no text; {oddity}",
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        native(attribute("00120062", "CS", "<BulkData/>")),
+        native(attribute("00120062", "CS", "<InlineBinary>?</InlineBinary>")),
+        native(attribute("00120062", "CS", "<Value>Y</Value>")),
+        mirth(element("00120062", "OB", "YES")),
+        mirth(element("00120062", "OW", "31")),
+    ],
+)
+def test_patient_identity_counts_as_removed_where_the_xml_does_not_say_no(body: bytes) -> None:
+    instance = read(body)
+
+    assert instance.statement.patient_identity_removed
+    assert "(0012,0062): neither YES nor NO; taken as YES" in instance.warnings
+
+
+def test_layout_around_a_value_is_no_part_of_it() -> None:
+    identifier = Identifier("A", "00100020")
+
+    for body in (
+        native(attribute("00100020", "LO", "<Value>\n A\n</Value>")),
+        mirth(element("00100020", "LO", "\n\tA\n")),
+    ):
+        assert read(body).statement.patient.identifiers == (identifier,)
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (native(attribute("00100020", "LO", "ZZZ")), "(0010,0020)"),
+        (native(attribute("00100020", "LO", "<Value>A</Value>ZZZ")), "(0010,0020)"),
+        (native(attribute("00100010", "PN", "<PersonName>Doe^Jane</PersonName>")), "(0010,0010)"),
+        (native(attribute("00400275", "SQ", "<Item>ZZZ</Item>")), "(0040,0275)[1]"),
+        (native(attribute("00400275", "SQ", "<Item/>ZZZ")), "(0040,0275)"),
+        (native("ZZZ"), "the object"),
+        (mirth("ZZZ"), "the object"),
+        (mirth(element("00400275", "SQ", "<item>ZZZ</item>")), "(0040,0275)[1]"),
+    ],
+)
+def test_text_outside_of_a_value_is_refused(body: bytes, place: str) -> None:
+    assert refusal(body) == ("dicom-malformed", f"{place} has text outside of its values")

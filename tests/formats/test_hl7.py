@@ -242,7 +242,7 @@ def test_blanks_at_the_end_of_a_line_belong_to_the_last_value() -> None:
         (rb"a\XC3BC\b", "a\u00fcb"),
         (rb"a\XFF\b", r"a\XFF\b"),
         (rb"a\X4\b", r"a\X4\b"),
-        (rb"a\X00\b", "ab"),
+        (rb"a\X00\b", "a\ufffdb"),
         (rb"a\Zq\b\.ti3\c\C4142\d\M414243\e", r"a\Zq\b\.ti3\c\C4142\d\M414243\e"),
         (rb"C:\dir\file \T\ more", "C:\\dir\\file & more"),
         (rb"ends with \ ", "ends with \\ "),
@@ -266,7 +266,36 @@ def test_an_escape_character_other_than_the_backslash_works_alike() -> None:
 def test_what_an_engine_did_to_the_text_is_a_warning() -> None:
     body = message(b"OBX|1|ED|||${ATTACH:4f2a}", "PID|1||A1||M\0\ufffdller".encode())
     assert [warning.split(" ")[0] for warning in parse(body).warnings[1:]] == ["NUL", "U+FFFD", "an"]
-    assert parse(body).value("PID-5") == "M\ufffdller"
+    assert parse(body).value("PID-5") == "M\ufffd\ufffdller"
+
+
+def test_a_nul_that_pads_is_left_out_and_one_inside_a_value_is_a_lost_character() -> None:
+    read = parse(message(b"PID|1||12\x0034^^^H\0|\0x\0\0|\0\0"))
+    assert [read.value(path) for path in ("PID-3", "PID-3.4", "PID-4", "PID-5")] == ["12\ufffd34", "H", "x", None]
+
+
+@pytest.mark.parametrize("glued", ["ORC|NW|P1|F1{}PID|1||B1", "ZDS|1.2.3{}ZDS|4"])
+def test_a_message_that_was_joined_to_another_without_a_line_end_is_refused(glued: str) -> None:
+    header = HEADER.decode().strip()
+    with pytest.raises(Invalid, match="hl7-batch"):
+        parse(f"{header}\r{glued.format(header + chr(13))}".encode())
+
+
+@pytest.mark.parametrize("sign", ["\xa0", "\u200b", '"', "#;"])
+def test_a_segment_with_a_sign_ahead_is_refused_and_not_made_a_part_of_the_one_before(sign: str) -> None:
+    with pytest.raises(Invalid, match="hl7-broken-segment"):
+        parse(message(f"{sign}PID|1||A1".encode()), "UTF-8", "UTF-8")
+
+
+def test_what_is_plainly_not_hl7_is_refused_before_it_costs_memory() -> None:
+    body = b"A" * 10_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(Invalid, match="hl7-no-msh"):
+            parse(body)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
@@ -301,7 +330,7 @@ def test_a_body_of_very_many_short_lines_is_read_in_linear_time() -> None:
     [
         ("max_segments", message(*[b"NTE|1"] * 19_999), message(*[b"NTE|1"] * 20_000)),
         ("max_fields", message(b"NTE" + b"|" * 199_000), message(b"NTE" + b"|" * 200_000)),
-        ("max_fields", message(b"NTE|" + b"~" * 199_000), message(b"NTE|" + b"~" * 200_000)),
+        ("max_fields", message(b"OBX|" + b"~" * 199_000), message(b"OBX|" + b"~" * 200_000)),
         ("max_fields", message(*[b""] * 199_000, b"PID"), message(*[b"\n"] * 100_000, b"PID")),
         ("max_fields", message(b"NTE|" + b"a\r" * 199_000), message(b"NTE|" + b"a\r" * 200_000)),
         ("max_field_size", message(b"OBX|5|" + b"x" * 4 * MEBIBYTE), message(b"OBX|5|" + b"x" * 5 * MEBIBYTE)),
@@ -353,3 +382,14 @@ def test_memory_stays_within_a_factor_of_the_message(repeated: bytes, text: str)
     finally:
         tracemalloc.stop()
     assert peak < FACTOR * len(body) + 16 * MEBIBYTE
+
+
+def test_a_field_has_a_thousand_repetitions_and_no_more_but_in_obx() -> None:
+    def repeated(number: int) -> bytes:
+        return b"~".join(b"%d" % one for one in range(number))
+
+    assert len(parse(message(b"PID|1||" + repeated(1000))).named("PID")[0].repetitions(3)) == 1000
+    assert parse(message(b"OBX|1|NA|||" + repeated(5000))).value("OBX-5[5000]") == "4999"
+    with pytest.raises(Invalid, match="max_repetitions") as refused:
+        parse(message(b"PID|1||" + repeated(1001)))
+    assert refused.value.code == "max-repetitions"

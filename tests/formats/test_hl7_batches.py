@@ -227,3 +227,13 @@ def test_random_bytes_are_split_or_refused(body: bytes) -> None:
             for one in split(whole).messages:
                 with suppress(Invalid):
                     parse(one)
+
+
+def test_what_a_cut_left_of_the_next_header_costs_no_message_but_itself() -> None:
+    assert split(FIRST + b"MSH").messages == [FIRST, b"MSH"]
+    assert split(FIRST + b"MSH\r" + SECOND).messages == [FIRST, b"MSH\r", SECOND]
+
+
+def test_a_message_in_small_letters_in_a_batch_is_returned_to_be_refused() -> None:
+    small = FIRST.lower()
+    assert split(b"BHS|^~\\&|A\r" + small + b"BTS|1\r").messages == [b"\r" + small]

@@ -317,3 +317,34 @@ def test_utf_16_that_is_cut_is_refused() -> None:
 def test_a_hexadecimal_escape_is_in_the_messages_character_set() -> None:
     assert name(parse(message(rb"\XFC\.", b"8859/1"))) == "ü."
     assert name(parse(message(rb"\XC3BC\.", b"UNICODE UTF-8"))) == "ü."
+
+
+@pytest.mark.parametrize("declared", [b"UNICODE UTF-8", b"", b"8859/1"])
+def test_utf_8_that_was_cut_in_a_character_is_still_utf_8(declared: bytes) -> None:
+    body = message("Müller^Jörg".encode(), declared) + b"\rNTE|1||caf\xc3\r"
+    read = parse(body)
+    assert read.value("PID-5") == "Müller"
+    assert read.value("NTE-3") == "caf\ufffd"
+    assert any(warning.endswith("UTF-8 with 1 damaged characters, marked as lost") for warning in read.warnings)
+
+
+def test_latin_1_is_not_taken_for_damaged_utf_8() -> None:
+    read = parse(message("Müller^Jörg é".encode("latin-1"), b"8859/1"))
+    assert read.value("PID-5.2") == "Jörg é"
+    assert read.warnings == ()
+
+
+def test_windows_1252_that_calls_itself_8859_1_is_read_as_what_it_is() -> None:
+    read = parse(message("O\N{RIGHT SINGLE QUOTATION MARK}Brien".encode("cp1252"), b"8859/1"))
+    assert name(read) == "O\N{RIGHT SINGLE QUOTATION MARK}Brien"
+    assert read.warnings == ("MSH-18: the bytes are Windows-1252, not ISO 8859-1; read as that",)
+
+
+def test_a_charset_of_the_transport_that_is_not_known_is_a_warning() -> None:
+    read = parse(message("Müller".encode("latin-1"), b"8859/1"), stated_charset="klingon")
+    assert name(read) == "Müller"
+    assert read.warnings == ("charset: not a known character set; MSH-18 holds",)
+
+
+def test_an_escaped_escape_character_is_no_beginning_of_a_switch() -> None:
+    assert name(parse(message(b"12\\E\\M2442\\E\\34", b"8859/1"))) == "12\\M2442\\34"

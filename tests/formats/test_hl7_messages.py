@@ -4,6 +4,7 @@ import pytest
 
 from bridge.core.channel import READ_MESSAGES
 from bridge.core.errors import Invalid
+from bridge.core.limits import Limits
 from bridge.core.model import Filtered, PersonName
 from bridge.formats.hl7 import parse
 from bridge.formats.hl7_messages import read_message
@@ -54,7 +55,6 @@ def test_a_message_type_without_trigger_event_has_that_of_evn_1_or_the_only_one(
     [
         ("MDM^T02^MDM_T02", "message type MDM^T02 is not accepted by this channel"),
         ("ADT^A45", "message type ADT^A45 is not accepted by this channel"),
-        ("ADT", "message type ADT is not accepted by this channel"),
         ("Doe^Jane", "message type in MSH-9, which is malformed, is not accepted by this channel"),
         ("ACK", "an acknowledgement"),
         ("ACK^R01^ACK", "an acknowledgement"),
@@ -62,6 +62,22 @@ def test_a_message_type_without_trigger_event_has_that_of_evn_1_or_the_only_one(
 )
 def test_a_message_of_another_type_is_filtered_with_the_reason(message_type: str, reason: str) -> None:
     assert answer(header(message_type)) == Filtered(reason)
+
+
+@pytest.mark.parametrize("message_type", ["ADT", "SIU^", "ORM_O01", "ORM^O1", "ORM&O01", ""])
+def test_a_message_of_a_type_that_is_read_is_never_filtered_for_a_damaged_msh_9(message_type: str) -> None:
+    with pytest.raises(Invalid, match="hl7-no-message-type"):
+        read(header(message_type), PID, ORC)
+
+
+def test_a_message_type_in_small_letters_is_read() -> None:
+    assert read(header("orm^o01"), PID, ORC).facts[0].source.message_type == "ORM^O01"
+
+
+@pytest.mark.parametrize("segment", ["ADD|more", "DSC|next"])
+def test_a_part_of_a_longer_message_is_refused_as_its_last_value_may_be_cut(segment: str) -> None:
+    with pytest.raises(Invalid, match="hl7-continued"):
+        read(header(), PID, ORC, "ZDS|1.2.840", segment)
 
 
 def test_the_channel_says_which_types_it_accepts() -> None:
@@ -94,6 +110,7 @@ def test_a_patient_who_would_be_stored_too_often_is_refused() -> None:
     """A message of 2 MB may not become one of 800 MB in the store."""
     huge = segment("PID", f3="~".join(f"{number}^^^HOSP" for number in range(15_000)), f5="Doe^Jane")
     orders = [line for number in range(400) for line in (f"ORC|NW|P{number}|F{number}", f"OBR|1|P{number}|F{number}")]
-    assert len(read(header(), huge, *orders[:20]).facts) == 10
+    limits = Limits(max_repetitions=15_000)
+    assert len(read(header(), huge, *orders[:20], limits=limits).facts) == 10
     with pytest.raises(Invalid, match="max_inflated_size"):
-        read(header(), huge, *orders)
+        read(header(), huge, *orders, limits=limits)

@@ -623,3 +623,57 @@ def test_a_name_of_question_marks_is_not_used_and_the_warning_names_its_place() 
     (update,) = found.facts
     assert update.patient_names == (PersonName("Hong^Gildong"),)  # type: ignore[union-attr]
     assert found.warnings == ("PID-5[2]: ? in place of letters: an engine wrote it in another character set",)
+
+
+def test_nothing_ahead_of_the_orders_goes_over_to_another_patient() -> None:
+    found = read(segment("PID", f3="A"), "ORC|NW|P1|F1", segment("PID", f3="B"), "ZDS|1.2.3", "ORC|NW|P2|F2")
+    assert [update.study_instance_uids for update in found.facts] == [UNSET, (Stated("1.2.3", "ZDS-1.1"),)]  # type: ignore[union-attr]
+    left = read(
+        segment("PID", f3="A"), "ORC|NW|P1|F1", segment("PID", f3="B"), "ORC|NW|P2|F2", segment("PID", f3="C"), "IPC|A1"
+    )
+    assert left.warnings == ("IPC: no ORC or OBR follows, not read",)
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        (("PID|1||A", "PID|1||B", "ORC|NW|P1|F1"), "hl7-several-patients"),
+        (("PID|1||A", "ZDS|1.2.3", "PID|1||B", "ORC|NW|P1|F1"), "hl7-several-patients"),
+        (("ORC|NW|P1|F1", "PID|1||A"), "hl7-no-patient"),
+    ],
+)
+def test_an_order_of_nobody_knows_whom_is_refused(lines: tuple[str, ...], code: str) -> None:
+    with pytest.raises(Invalid, match=code):
+        read(header(), *lines)
+
+
+def test_of_several_order_numbers_the_first_is_taken_with_a_warning() -> None:
+    found = read(header(), "PID|1||A", "ORC|NW|P1~P2|~F2")
+    (update,) = found.facts
+    assert isinstance(update, OrderUpdate)
+    assert update.placer_order_number == Identifier("P1", "ORC-2.1")
+    assert update.filler_order_number == Identifier("F2", "ORC-3[2].1")
+    assert found.warnings == ("ORC-2: several numbers, the first is taken",)
+
+
+def test_prior_results_in_an_omg_order_nothing() -> None:
+    lines = ("PID|1||A", "ORC|NW|P1|F1", "OBR|1|P1|F1|MR")
+    prior = ("PID|1||A", "ORC|NW|OLD|OLDF", "OBR|1|OLD|OLDF|CT")
+    by_patient = read(header("OMG^O19"), *lines, *prior)
+    by_control = read(header("OMG^O19"), *lines, "ORC|PR|OLD|OLDF", "OBR|1|OLD|OLDF|CT")
+    for found in (by_patient, by_control):
+        assert len(found.facts) == 1
+        assert found.warnings == ("groups of prior results: 1, not read as orders",)
+    assert isinstance(answer(header("OMG^O19"), "PID|1||A", "ORC|PR|OLD|OLDF", "OBR|1|OLD|OLDF|CT"), Filtered)
+
+
+@pytest.mark.parametrize("behind", ["-----", "ZXYZ|foo", "### eof"])
+def test_an_identifier_with_a_line_behind_it_is_not_used(behind: str) -> None:
+    found = read(header(), "PID|1||A", "ORC|NW|P1|F1", "ZDS|1.2.3", behind)
+    assert found.facts[0].study_instance_uids is UNSET  # type: ignore[union-attr]
+    assert found.warnings == ("ZDS: lines behind it that are no segments: 1, read as line breaks in it",)
+
+
+def test_the_end_of_a_dos_file_is_no_part_of_the_last_identifier() -> None:
+    found = read(header(), "PID|1||A", "ORC|NW|P1|F1", "ZDS|1.2.3", "\x1a")
+    assert found.facts[0].study_instance_uids == (Stated("1.2.3", "ZDS-1.1"),)  # type: ignore[union-attr]

@@ -254,3 +254,9 @@ def test_more_patients_or_merges_than_the_bound_are_refused_with_its_name() -> N
     assert refusal(header("ADT^A40"), *(PID, MRG) * 3, limits=limits).code == "max-orders"
     assert refusal(header("ADT^A40"), PID, *[MRG] * 3, limits=limits).code == "max-orders"
     assert refusal(header("ADT^A08"), *[PID] * 3, limits=limits).code == "max-orders"
+
+
+@pytest.mark.parametrize("lines", [("PID|1|OLD|A\ufffd", "MRG|B"), ("PID|1||A", "MRG|B\ufffd|||C")])
+def test_a_merge_with_a_lost_character_is_refused_and_never_made_with_another_number(lines: tuple[str, ...]) -> None:
+    with pytest.raises(Invalid, match="hl7-lost-characters"):
+        read(header("ADT^A40"), *lines)

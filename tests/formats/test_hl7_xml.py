@@ -175,7 +175,8 @@ def test_every_value_of_every_real_message_comes_back_from_xml(serialised: Calla
         if any(NOT_IN_XML.search(field) for segment in message.segments for field in segment.fields):
             continue
         said = er7(serialised(message), None)
-        back = hl7.parse(said.text.encode(message.codec), message.codec, message.codec)  # as \X..\ is in it
+        codec = "utf-8" if "\ufffd" in said.text else message.codec  # as \X..\ is in it
+        back = hl7.parse(said.text.encode(codec), codec, codec)
         assert said.warnings == ()
         assert [one.name for one in back.segments] == [one.name for one in message.segments], path.name
         assert values(back) == values(message), path.name
