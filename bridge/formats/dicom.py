@@ -181,7 +181,7 @@ def _patient_identity_removed(header: DataSet) -> bool:
 
 def _patient(header: DataSet) -> Patient:
     identifiers = [_patient_identifier(header)]
-    identifiers += [_patient_identifier(other) for other in header.items(_OTHER_PATIENT_IDS_SEQUENCE)]
+    identifiers += [_patient_identifier(other) for other in header.items(_OTHER_PATIENT_IDS_SEQUENCE, few=True)]
     for number, value in enumerate(texts(header, _OTHER_PATIENT_IDS), start=1):
         if value and _readable(header, _OTHER_PATIENT_IDS, value):
             identifiers.append(Identifier(value, f"{header.where(_OTHER_PATIENT_IDS)}[{number}]"))
@@ -256,7 +256,7 @@ def _requests(header: DataSet) -> tuple[Request, ...]:
     requests = [
         _request(item)
         for sequence in (_REQUEST_ATTRIBUTES_SEQUENCE, _REFERENCED_REQUEST_SEQUENCE)
-        for item in header.items(sequence)
+        for item in header.items(sequence, few=True)
     ]
     requests.append(
         Request(

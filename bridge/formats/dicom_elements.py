@@ -122,10 +122,20 @@ class DataSet:
         """
         self.source.account.charge(number)
 
-    def items(self, tag: int) -> list["DataSet"]:
-        """The items of a sequence, none when it is absent or empty.
+    def few(self, number: int) -> None:
+        """Bounds values of which each becomes far more than its bytes.
 
-        Raises Invalid: `dicom-malformed` where the bytes are not those of items, `max-elements`, `max-nesting`.
+        Raises Invalid, code `max-repetitions`.
+        """
+        limits = self.source.account.limits
+        if number > limits.max_repetitions:
+            raise limits.exceeded("max_repetitions")
+
+    def items(self, tag: int, *, few: bool = False) -> list["DataSet"]:
+        """The items of a sequence, none when it is absent or empty; `few` where each becomes far more than its bytes.
+
+        Raises Invalid: `dicom-malformed` where the bytes are not those of items, `max-elements`, `max-nesting`, and for
+        `few` `max-repetitions`.
         """
         items: list[DataSet] = []
         element = self.elements.get(tag)
@@ -139,6 +149,8 @@ class DataSet:
             if kind != _ITEM:
                 raise Invalid("dicom-malformed", f"{tag_name(tag)} is a sequence, but not made of items")
             source.account.charge(1)
+            if few:
+                self.few(len(items) + 1)
             stop = element.stop if length == _UNDEFINED else position + length
             if stop > element.stop:
                 raise _beyond(source, element.stop, tag)

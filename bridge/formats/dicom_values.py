@@ -95,7 +95,7 @@ def texts(data_set: DataSet, tag: int) -> list[str | None]:
     if not raw:
         return []
     values = [_trimmed(value) for value in _decoded(data_set, tag, raw).split("\\")]
-    data_set.count(len(values))
+    data_set.few(len(values))
     return values
 
 
@@ -110,7 +110,7 @@ def person_names(data_set: DataSet, tag: int) -> tuple[PersonName, ...]:
     if not raw:
         return ()
     values = _decoded(data_set, tag, raw, NAME_DELIMITER).split("\\")
-    data_set.count(len(values))
+    data_set.few(len(values))
     if len(values) > 1:
         data_set.warn(tag, "several values where one is allowed; each is taken for a name")
     names, switched = [], b"2022" in data_set.character_sets

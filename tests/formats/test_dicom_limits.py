@@ -3,6 +3,7 @@
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from time import process_time
 
 import pytest
@@ -93,11 +94,29 @@ def test_what_is_read_inside_items_is_counted() -> None:
     assert refusal(body, Limits(max_elements=45)) == "max-elements"
 
 
-def test_values_are_counted_too() -> None:
-    several = ct(element(0x00101000, "LO", "1\\2\\3"), element(0x00100010, "PN", "A\\B\\C"))
+def test_values_that_are_kept_are_counted_too() -> None:
+    several = ct(element(0x00280030, "DS", "1\\2\\3\\4\\5\\6"))
 
     assert read_instance(several, limits=Limits(max_elements=20)).sop_instance_uid == "1.2.3.4.5"
-    assert refusal(several, Limits(max_elements=10)) == "max-elements"
+    assert refusal(several, Limits(max_elements=8)) == "max-elements"
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        lambda number: element(0x00101000, "LO", b"\\".join([b"A"] * number)),
+        lambda number: element(0x00100010, "PN", b"\\".join([b"A"] * number)),
+        lambda number: sequence(0x00101002, *[item(element(0x00100020, "LO", "A"))] * number),
+        lambda number: sequence(0x00400275, *[item(element(0x00401001, "SH", "A"))] * number),
+        lambda number: sequence(0x0040A370, *[item(element(0x00401001, "SH", "A"))] * number),
+    ],
+    ids=["other-patient-ids", "names", "other-patient-ids-items", "request-attributes", "referenced-requests"],
+)
+def test_a_thousand_values_that_name_a_patient_or_request_are_read_and_no_more(
+    joined: Callable[[int], bytes],
+) -> None:
+    assert read_instance(ct(joined(1000))).sop_instance_uid == "1.2.3.4.5"
+    assert refusal(ct(joined(1001))) == "max-repetitions"
 
 
 @pytest.mark.parametrize(
