@@ -91,8 +91,10 @@ class Consumer:
 
     def _settle(self, deliveries: Sequence[Received]) -> None:
         touched: dict[str, _Subscription] = {}
+        with self._arrived:  # `take` puts the queues in another sequence
+            subscriptions = dict(self._subscriptions)
         for delivery in deliveries:
-            subscription = self._subscriptions.get(delivery.queue)
+            subscription = subscriptions.get(delivery.queue)
             if subscription is not None and delivery.session == self._session:
                 subscription.settled.add(delivery.tag)
                 touched[delivery.queue] = subscription

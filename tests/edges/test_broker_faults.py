@@ -97,13 +97,13 @@ def test_sigterm_finishes_what_was_delivered_and_publishes_what_is_owed(service:
     for number in range(300):
         engine.dicom(ct(number, study=f"{ROOT}.1.{number}"))
     engine.collect(at_least("instance.pending", 1))
-    assert service.stop() == 0
+    assert service.stop() == 0, service.log[-3:]
     status = service.status()
     assert status["outbox"]["QUEUED"] == 0
     assert status["outbox"]["SENT"] == status["instances"] >= 1
     service.start()
     engine.collect(at_least("instance.pending", 300))
-    assert service.stop() == 0
+    assert service.stop() == 0, service.log[-3:]
     assert engine.counts() == {"instance.pending": 300}
 
 
