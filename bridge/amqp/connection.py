@@ -99,7 +99,11 @@ class Connection:
         if self._stopping.is_set():  # stop() may have looked for a connection just before there was one
             self._current.ioloop.add_callback(self.close)
         ended = self._current.ioloop
-        ended.start()
+        try:
+            ended.start()
+        except AssertionError:  # pika's own, of a connection that is closed in the moment it opens
+            if not self._stopping.is_set():
+                raise
         with self._guard:
             self._current = None
             ended.close()
