@@ -13,6 +13,8 @@ from bridge.core.errors import ConfigError, Unavailable
 log = logging.getLogger(__name__)
 
 _FIRST_DELAY, _LAST_DELAY = 0.2, 10.0  # seconds between attempts to connect
+_A_MOMENT = 0.05  # seconds
+_LONGEST_END = 10.0  # seconds; by then all is settled, and the process may end
 _HEARTBEAT = 30
 
 
@@ -49,6 +51,7 @@ class Connection:
         self._current: SelectConnection | None = None
         self._guard = threading.Lock()  # a loop that is closed takes no calls
         self._was_open = False
+        self._is_up = False
         self._thread = threading.Thread(target=self._run, name=f"amqp-{name}", daemon=True)
 
     def start(self) -> None:
@@ -61,15 +64,19 @@ class Connection:
                 self._current.ioloop.add_callback_threadsafe(function)
 
     def stop(self) -> None:
-        """Closes the connection and waits for its thread."""
+        """Closes the connection and waits for its thread, not for a broker that does not answer."""
         self._stopping.set()
         self.call(self.close)
-        self._thread.join()
+        self._thread.join(_LONGEST_END)
 
     def close(self) -> None:
-        """Ends the current connection; only from its own thread."""
-        if self._current is not None and not (self._current.is_closing or self._current.is_closed):
+        """Ends the current connection, once it is up; only from its own thread."""
+        if self._current is None or self._current.is_closing or self._current.is_closed:
+            return
+        if self._is_up:
             self._current.close()
+        else:  # pika neither ends well nor at all when it is closed while it opens
+            self._current.ioloop.call_later(_A_MOMENT, self.close)
 
     def begin_again(self, reason: object) -> None:
         """Ends the current connection, so that another one follows; only from its own thread."""
@@ -90,6 +97,7 @@ class Connection:
             self._stopping.wait(delay)
 
     def _connect(self) -> None:
+        self._is_up = False
         self._current = SelectConnection(
             self._parameters,
             on_open_callback=self._on_open,
@@ -99,11 +107,7 @@ class Connection:
         if self._stopping.is_set():  # stop() may have looked for a connection just before there was one
             self._current.ioloop.add_callback(self.close)
         ended = self._current.ioloop
-        try:
-            ended.start()
-        except AssertionError:  # pika's own, of a connection that is closed in the moment it opens
-            if not self._stopping.is_set():
-                raise
+        ended.start()
         with self._guard:
             self._current = None
             ended.close()
@@ -111,8 +115,12 @@ class Connection:
 
     def _on_open(self, connection: SelectConnection) -> None:
         self._was_open = True
+        connection.ioloop.call_later(_A_MOMENT, self._up)  # pika ends its own part of opening after this
         log.info("broker connected", extra={"connection": self._name})
         self._opened(connection)
+
+    def _up(self) -> None:
+        self._is_up = True
 
     def _on_end(self, connection: SelectConnection, reason: Any) -> None:
         if not self._stopping.is_set():
