@@ -7,7 +7,7 @@ from bridge.core.channel import Channel, Example
 from bridge.core.errors import Invalid
 from bridge.core.model import Filtered, OrderUpdate, Reading
 from bridge.core.ports import Inbound
-from bridge.formats.reading import Content, contents, read
+from bridge.formats.reading import contents, read_or_refused
 
 _PYDICOM = "pydicom:"
 
@@ -27,7 +27,10 @@ def _failure(channel: Channel, example: Example) -> str | None:
     except OSError as error:
         return f"{example.file}: {error.strerror}"
     try:
-        said = [_said(content, channel) for content in contents(Inbound(channel.name, body), channel.source.data_type)]
+        said: list[Reading | Filtered | Invalid] = [
+            read_or_refused(content, channel)
+            for content in contents(Inbound(channel.name, body), channel.source.data_type)
+        ]
     except Invalid as error:
         said = [error]
     updates = [fact for one in said if isinstance(one, Reading) for fact in one.facts if isinstance(fact, OrderUpdate)]
@@ -42,13 +45,6 @@ def _failure(channel: Channel, example: Example) -> str | None:
 
 
 _OUTCOMES = {Reading: "TRANSFORMED", Filtered: "FILTERED", Invalid: "ERROR"}
-
-
-def _said(content: Content, channel: Channel) -> Reading | Filtered | Invalid:
-    try:
-        return read(content, channel)
-    except Invalid as error:
-        return error
 
 
 def example_file(folder: str, name: str) -> Path:

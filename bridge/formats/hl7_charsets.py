@@ -119,11 +119,11 @@ def decode(
     warnings = [odd] if odd else []
     if stated and not by_transport:
         warnings.append("charset: not a known character set; MSH-18 holds")
-    damaged = None if switches or chosen not in (*ONE_BYTE, "utf-8") else _damaged_utf_8(body)
-    if damaged:
+    is_utf_8 = _is_utf_8(body)
+    if not (is_utf_8 or switches) and chosen in (*ONE_BYTE, "utf-8") and (damaged := _damaged_utf_8(body)):
         warnings.append(f"{place}: UTF-8 with {damaged.count(LOST)} damaged characters, marked as lost")
         return damaged, "utf-8", warnings
-    text, used = _first_that_fits(body, chosen, _candidates(body, chosen, fallback))
+    text, used = _first_that_fits(body, chosen, _candidates(chosen, fallback, is_utf_8))
     if used == "utf-8" and chosen != "utf-8":
         warnings.append(
             f"{place}: the bytes are UTF-8, not what is declared; read as UTF-8"
@@ -139,7 +139,7 @@ def decode(
     return text, used, warnings
 
 
-def _candidates(body: bytes, chosen: str, fallback: str) -> list[str]:
+def _candidates(chosen: str, fallback: str, is_utf_8: bool) -> list[str]:
     """The codecs to try one after the other.
 
     Other text is practically never valid UTF-8 by chance, unless its characters have several bytes. A one-byte codec
@@ -147,7 +147,7 @@ def _candidates(body: bytes, chosen: str, fallback: str) -> list[str]:
     """
     one_byte = chosen in ONE_BYTE
     order = [chosen, "utf-8"]
-    if (one_byte or chosen == "iso2022_jp_2") and _is_utf_8(body):
+    if (one_byte or chosen == "iso2022_jp_2") and is_utf_8:
         order.reverse()
     if one_byte or chosen == "utf-8" or fallback not in ONE_BYTE:
         order.append(fallback)
@@ -155,12 +155,10 @@ def _candidates(body: bytes, chosen: str, fallback: str) -> list[str]:
 
 
 def _damaged_utf_8(body: bytes) -> str | None:
-    """The text of UTF-8 of which a few bytes are damaged, as by a cut in a character; None for any other text.
+    """The text of what is UTF-8 but for a few damaged bytes, as by a cut in a character; None for any other text.
 
     In another character set hardly any two letters make a sequence of UTF-8, so that more is lost than read.
     """
-    if body.isascii() or _is_utf_8(body):
-        return None
     text = body.decode("utf-8", "replace")
     lost = text.count(LOST)
     beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))

@@ -53,7 +53,7 @@ def groups(reader: Reader) -> list[Group]:
     """Every group, in the message's order.
 
     An OBR without its own ORC shares the one before; a later PID begins another patient; an IPC, ZDS or OBX ahead of a
-    patient's first group belongs to it, and is left aside where another patient comes first.
+    patient's first group belongs to it.
 
     Raises Invalid: `hl7-no-patient` for a PID behind groups that have none, `hl7-several-patients` for two together.
     """
@@ -69,8 +69,6 @@ def groups(reader: Reader) -> list[Group]:
                     raise Invalid("hl7-no-patient", f"{segment.path} stands behind orders that may be its")
                 if patient and not (found and found[-1].patient is patient):
                     raise Invalid("hl7-several-patients", f"{patient.path} and {segment.path} stand before one order")
-                if patient:
-                    _leave(ahead, reader)
                 patient, visit, group = segment, None, None
             case "PV1":
                 visit = segment
@@ -93,16 +91,9 @@ def groups(reader: Reader) -> list[Group]:
         if group and ahead:
             group.add(ahead)
             ahead.clear()
-    if found:
-        _leave(ahead, reader)
-    return found
-
-
-def _leave(ahead: list[Segment], reader: Reader) -> None:
-    """Leaves aside what belongs to no group of its patient: with any other it would be another patient's."""
-    if ahead:
+    if found and ahead:  # of the group before, it would be another patient's
         reader.warnings.append(f"{ahead[0].path}: no ORC or OBR follows, not read")
-        ahead.clear()
+    return found
 
 
 def _sharing(group: Group) -> Group:

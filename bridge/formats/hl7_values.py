@@ -56,7 +56,7 @@ def stated(segment: Segment | None, field: int, component: int = 0, repetition: 
     value = text(segment, field, 1, repetition)
     if segment is None or not isinstance(value, str):
         return _empty(value)
-    if _is_broken(value):
+    if not _is_usable(value):
         return UNSET
     return Stated(value, segment.where(field, repetition, component))
 
@@ -70,7 +70,7 @@ def entity(segment: Segment | None, field: int, component: int = 1, repetition: 
     if parts and len(glued := segment.encoding.subcomponents(parts[0])) > 1:
         parts = glued  # an HD in EI.2, as some senders write it
     issuer = _issuer(segment.encoding, parts)
-    if _is_broken(value) or _lost_issuer(issuer):
+    if not _is_usable(value, issuer):
         return UNSET
     return Identifier(value, segment.where(field, repetition, component), issuer)
 
@@ -124,7 +124,7 @@ def identifiers(segment: Segment | None, field: int) -> tuple[Identifier, ...] |
         if isinstance(value, str):
             authority = (*segment.components(field, repetition)[3:4], "")[0]
             issuer = _issuer(segment.encoding, segment.encoding.subcomponents(authority))
-            if _is_broken(value) or _lost_issuer(issuer):
+            if not _is_usable(value, issuer):
                 continue
             where = segment.where(field, repetition, 1)
             found.append(Identifier(value, where, issuer, known(text(segment, field, 5, repetition))))
@@ -288,10 +288,7 @@ def _issuer_of(said: Identifier | Stated) -> Issuer | None:
     return said.issuer if isinstance(said, Identifier) else None
 
 
-def _is_broken(identifier: str) -> bool:
-    """Whether an identifier has a character that an earlier system lost, or a line that somebody put behind it."""
-    return LOST in identifier or "\n" in identifier
-
-
-def _lost_issuer(issuer: Issuer | None) -> bool:
-    return issuer is not None and any(LOST in part for part in (issuer.namespace_id, issuer.universal_id) if part)
+def _is_usable(identifier: str, issuer: Issuer | None = None) -> bool:
+    """Whether no character of it or its issuer was lost by an earlier system, and nobody put a line behind it."""
+    stated = (identifier, issuer.namespace_id, issuer.universal_id) if issuer else (identifier,)
+    return "\n" not in identifier and not any(LOST in part for part in stated if part)

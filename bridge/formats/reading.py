@@ -144,6 +144,16 @@ def read(content: Content, channel: Channel, limits: Limits = DEFAULT_LIMITS) ->
     return _READERS[content.form](content, channel, limits)
 
 
+def read_or_refused(
+    content: Content, channel: Channel, limits: Limits = DEFAULT_LIMITS
+) -> Reading | Filtered | Invalid:
+    """What a message says, or why it cannot be read."""
+    try:
+        return read(content, channel, limits)
+    except Invalid as error:
+        return error
+
+
 def _parts(content: Content, bodies: list[bytes], warnings: tuple[str, ...]) -> list[Content]:
     """The content itself where it is one message, else each as a message of its own; `warnings` go to the first."""
     if bodies == [content.body]:

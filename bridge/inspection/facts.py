@@ -23,7 +23,7 @@ from bridge.formats import dicom_names, hl7, hl7_names
 from bridge.formats.dicom_part10 import read_part10
 from bridge.formats.dicom_values import text
 from bridge.formats.files import FileType, file_type
-from bridge.formats.reading import Content, Form, contents, hl7_message, read
+from bridge.formats.reading import Content, Form, contents, hl7_message, read_or_refused
 
 # The patient of an `OrderUpdate` or `PatientUpdate`, shown as those of the other facts and of the events.
 _OF_PATIENT = {
@@ -119,15 +119,10 @@ def _held(file: str, body: bytes, kind: FileType, channel: Channel, limits: Limi
 
 
 def _inspected(unread: Inspected, content: Content, channel: Channel, limits: Limits) -> Inspected:
-    said: Reading | Filtered | Invalid
-    try:
-        said = read(content, channel, limits)
-    except Invalid as error:
-        said = error
     seen = replace(unread, content_type=content.form, size=len(content.body), warnings=content.warnings)
-    with suppress(Invalid):  # which `read` has said already
+    with suppress(Invalid):  # which is said below
         seen = replace(seen, **_outside(content, channel, limits))
-    return _concluded(seen, said)
+    return _concluded(seen, read_or_refused(content, channel, limits))
 
 
 def _concluded(seen: Inspected, said: Reading | Filtered | Invalid) -> Inspected:

@@ -621,13 +621,13 @@ def test_a_name_of_question_marks_is_not_used_and_the_warning_names_its_place() 
     name = "Hong^Gildong^^^^^L^A~???^???^^^^^L^I"
     found = read(header(), segment("PID", f3="P1", f5=name), segment("ORC", f1="NW", f3="F1"))
     (update,) = found.facts
-    assert update.patient_names == (PersonName("Hong^Gildong"),)  # type: ignore[union-attr]
+    assert update.patient_names == (PersonName("Hong^Gildong"),)
     assert found.warnings == ("PID-5[2]: ? in place of letters: an engine wrote it in another character set",)
 
 
 def test_nothing_ahead_of_the_orders_goes_over_to_another_patient() -> None:
     found = read(segment("PID", f3="A"), "ORC|NW|P1|F1", segment("PID", f3="B"), "ZDS|1.2.3", "ORC|NW|P2|F2")
-    assert [update.study_instance_uids for update in found.facts] == [UNSET, (Stated("1.2.3", "ZDS-1.1"),)]  # type: ignore[union-attr]
+    assert [update.study_instance_uids for update in found.facts] == [UNSET, (Stated("1.2.3", "ZDS-1.1"),)]
     left = read(
         segment("PID", f3="A"), "ORC|NW|P1|F1", segment("PID", f3="B"), "ORC|NW|P2|F2", segment("PID", f3="C"), "IPC|A1"
     )
@@ -670,10 +670,10 @@ def test_prior_results_in_an_omg_order_nothing() -> None:
 @pytest.mark.parametrize("behind", ["-----", "ZXYZ|foo", "### eof"])
 def test_an_identifier_with_a_line_behind_it_is_not_used(behind: str) -> None:
     found = read(header(), "PID|1||A", "ORC|NW|P1|F1", "ZDS|1.2.3", behind)
-    assert found.facts[0].study_instance_uids is UNSET  # type: ignore[union-attr]
+    assert found.facts[0].study_instance_uids is UNSET
     assert found.warnings == ("ZDS: lines behind it that are no segments: 1, read as line breaks in it",)
 
 
 def test_the_end_of_a_dos_file_is_no_part_of_the_last_identifier() -> None:
     found = read(header(), "PID|1||A", "ORC|NW|P1|F1", "ZDS|1.2.3", "\x1a")
-    assert found.facts[0].study_instance_uids == (Stated("1.2.3", "ZDS-1.1"),)  # type: ignore[union-attr]
+    assert found.facts[0].study_instance_uids == (Stated("1.2.3", "ZDS-1.1"),)

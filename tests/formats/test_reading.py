@@ -221,7 +221,7 @@ def test_the_charset_of_the_content_type_holds_before_msh_18() -> None:
     body = orm(1, name="Иванов^Иван").decode().encode("iso8859-5").replace(b"|2.3.1", b"|2.3.1||||||8859/1")
     (fact,) = read_all("orders", body, content_type="application/hl7-v2; charset=ISO-8859-5")
     assert isinstance(fact, OrderUpdate)
-    assert fact.patient_names[0].alphabetic == "Иванов^Иван"  # type: ignore[index]
+    assert fact.patient_names[0].alphabetic == "Иванов^Иван"
 
 
 def test_a_body_without_bytes_is_refused() -> None:
