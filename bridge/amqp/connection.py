@@ -107,11 +107,18 @@ class Connection:
         if self._stopping.is_set():  # stop() may have looked for a connection just before there was one
             self._current.ioloop.add_callback(self.close)
         ended = self._current.ioloop
-        ended.start()
-        with self._guard:
-            self._current = None
-            ended.close()
-        self._lost()
+        try:
+            ended.start()
+        except (AssertionError, OSError, ValueError) as error:
+            if self._is_up:
+                raise
+            # pika, when the broker goes away in the middle of the opening: an attempt that failed like any other.
+            raise Unavailable(f"the connection could not be opened ({type(error).__name__})") from error
+        finally:
+            with self._guard:
+                self._current = None
+                ended.close()
+            self._lost()
 
     def _on_open(self, connection: SelectConnection) -> None:
         self._was_open = True
