@@ -36,6 +36,7 @@ class Evidence(Value):
     order: str
     ordered: Ordered
     received: Received
+    hint: str | None = None  # `merged`: the identifiers are one person's, as a merge or link of patients says
 
 
 class Finding(Value):
@@ -49,7 +50,10 @@ class Finding(Value):
 
 
 class Candidate(Value):
-    """An order that shares a key with the study; `keys` are the rules, the others are codes."""
+    """An order that shares a key with the study, or that is suggested; `keys` are the rules, the others are codes.
+
+    `patient-modality-day` and `replacement` suggest and never link.
+    """
 
     order: str
     keys: tuple[str, ...]

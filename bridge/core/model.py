@@ -96,6 +96,24 @@ class MessageSource(Value):
     channel: str | None = None
 
 
+class PatientStatement(Value):
+    """A patient as one message about an order or a patient states it. UNSET and None as in `OrderUpdate`."""
+
+    message_time: str  # RFC 3339 in UTC, "" where the message states no time at all
+    sending_facility: str | None = None
+    identifiers: tuple[Identifier, ...] | UnsetType = UNSET
+    names: tuple[PersonName, ...] | UnsetType = UNSET
+    birth_date: str | UnsetType | None = UNSET
+    sex: str | UnsetType | None = UNSET
+
+
+class OrderNumbers(Value):
+    """Another order as a message names it, such as the one that it replaces."""
+
+    placer_order_number: Identifier | None = None
+    filler_order_number: Identifier | None = None
+
+
 class OrderUpdate(Value):
     """What one HL7 message says about one requested procedure.
 
@@ -127,6 +145,8 @@ class OrderUpdate(Value):
     account_number: str | UnsetType | None = UNSET
     ordering_provider: Person | UnsetType | None = UNSET
     scheduled_steps: tuple[ScheduledStep, ...] | UnsetType = UNSET
+    replaces: OrderNumbers | UnsetType = UNSET  # of ORC-1 RO: the order of RP or RU before it, or ORC-8
+    parent: OrderNumbers | UnsetType = UNSET  # ORC-8 or OBR-29 of a child order
 
 
 class Request(Value):
@@ -149,6 +169,21 @@ class Statement(Value):
     patient: Patient = Patient()
     patient_identity_removed: bool = False  # (0012,0062)
     modality: str | None = None
+    study_date: str | None = None  # (0008,0020), YYYY-MM-DD
+
+
+class RejectedInstance(Value):
+    """One object that a rejection note takes out."""
+
+    study_instance_uid: str | None
+    sop_instance_uid: str
+
+
+class RejectionNote(Value):
+    """A Key Object Selection titled as rejection note (IHE RAD IOCM; PS3.16 CID 7010)."""
+
+    code: str  # DCM 113001, 113037, 113038 or 113039
+    instances: tuple[RejectedInstance, ...]
 
 
 class Instance(Value):
@@ -166,6 +201,7 @@ class Instance(Value):
     dicom: dict[str, Any]  # DICOM JSON Model (PS3.18 F) of the attributes that the channel keeps
     attributes_modified_at: str | None = None  # latest (0400,0562), RFC 3339
     warnings: tuple[str, ...] = ()  # what is odd about the header: places, never values
+    rejects: RejectionNote | None = None
 
 
 class PatientUpdate(Value):
@@ -230,7 +266,40 @@ class Appointment(Value):
     procedure: Code | None = None  # AIS-3
 
 
+class OrderReference(Value):
+    """An order as a person named it: by its id then, and by its numbers, which outlast the id."""
+
+    id: str
+    placer_order_number: Identifier | None = None
+    filler_order_number: Identifier | None = None
+    accession_number: Identifier | None = None
+    requested_procedure_id: str | None = None
+
+
+class LinkDecision(Value):
+    """What a person decided about one study and one order. `undo` takes back whatever was decided about the two."""
+
+    at: str  # RFC 3339 in UTC
+    user: str
+    reason: str
+    kind: Literal["link", "unlink", "undo"]
+    study_instance_uid: str
+    order: OrderReference
+
+
+class Unmerge(Value):
+    """A person's decision that a merge or link of two patient identifiers was wrong; `undo` takes it back."""
+
+    at: str  # RFC 3339 in UTC
+    user: str
+    reason: str
+    kind: Literal["unmerge", "undo"]
+    patient: Identifier
+    prior: Identifier
+
+
 HL7Fact: TypeAlias = OrderUpdate | PatientUpdate | IdentityChange | Report | Appointment
+PersonFact: TypeAlias = LinkDecision | Unmerge
 Fact: TypeAlias = HL7Fact | Instance
 
 
