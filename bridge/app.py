@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ from bridge.config import Settings, channels_place, load_channels
 from bridge.core.channel import Channel
 from bridge.core.errors import ConfigError, Unavailable
 from bridge.core.publishing import Origin
+from bridge.correlation import Site
+from bridge.deadlines import Deadlines
 from bridge.destinations.rabbitmq import destination
 from bridge.formats import reading
 from bridge.intake import Intake
@@ -71,8 +74,19 @@ def open_store(settings: Settings) -> Store:
     return store
 
 
+def site_of(settings: Settings, channels: Sequence[Channel], store: Store) -> Site:
+    """What is the same for every message."""
+    return Site(
+        origin=Origin(settings.site, store.epoch()),
+        channels={channel.name: channel for channel in channels},
+        policy=settings.policy,
+        settle_after=settings.settle_after.total_seconds(),
+        hold_for=settings.hold_for.total_seconds(),
+    )
+
+
 class Bridge:
-    """The running service: two connections, a source, intake, and a relay."""
+    """The running service: two connections, a source, intake, deadlines, and a relay."""
 
     def __init__(self, settings: Settings, channels: Sequence[Channel], store: Store) -> None:
         url, topology = settings.amqp_url.get_secret_value(), topology_of(channels)
@@ -84,8 +98,9 @@ class Bridge:
         self._publisher = Publisher(url, prepare=lambda: None)
         self._consumer = Consumer(url, topology.sources, prepare)
         self._relay = Relay(store, destination(self._publisher, {c.name: c.destination.exchange for c in channels}))
-        origin = Origin(settings.site, store.epoch())
-        intake = Intake(store, channels, origin, now, self._relay.owe, settings.limits)
+        site = site_of(settings, channels, store)
+        self._deadlines = Deadlines(store, site, now, time.monotonic, self._consumer.caught_up, self._relay.owe)
+        intake = Intake(store, site, now, self._relay.owe, settings.limits, self._deadlines.clock)
         queues = {channel.source.queue: channel.name for channel in channels}
         self._source = RabbitMQSource(self._consumer, self._publisher, queues, intake.receive)
 
@@ -104,13 +119,14 @@ class Bridge:
                 stopping.wait(delay)
                 delay = min(delay * 2, _LAST_DELAY)
                 continue
-            for part in (self._publisher, self._relay, self._consumer, self._source):
+            for part in (self._publisher, self._relay, self._consumer, self._source, self._deadlines):
                 part.start()
             return True
         return False
 
     def drain(self) -> bool:
         """Finishes what was delivered, publishes what is owed, and closes; says whether nothing was left."""
+        self._deadlines.stop()
         finished = self._source.drain(GRACE_SECONDS)
         finished = self._relay.drain(GRACE_SECONDS) and finished
         self._consumer.stop()

@@ -11,17 +11,28 @@ import msgspec
 import typer
 from rich.console import Console
 
-from bridge import __version__, amqp, app, explain, figures, inspection, sending
-from bridge.config import Settings, channels_place, load_channels, load_settings
+from bridge import __version__, amqp, app, deciding, explain, figures, inspection, sending
+from bridge.config import Settings, channels_place, duration, load_channels
+from bridge.config.scenario_files import load_scenarios
 from bridge.core.channel import Channel, DataType
 from bridge.core.errors import BridgeError, ConfigError, Unavailable
 from bridge.core.events import EVENTS
 from bridge.examples import failures
+from bridge.explain import waiting
 from bridge.log import set_up
+from bridge.scenarios import failures as failures_of_scenarios
 from bridge.schema import event_schema
 from bridge.store.store import Store
-
-EXIT_WRONG, EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_CONFIG = 1, 2, 69, 78
+from bridge.terminal import (
+    EXIT_CONFIG,
+    EXIT_UNAVAILABLE,
+    EXIT_USAGE,
+    EXIT_WRONG,
+    Json,
+    Redact,
+    known_store,
+    settings_of,
+)
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -31,8 +42,7 @@ cli = typer.Typer(
 )
 output = Console(soft_wrap=True, highlight=False, markup=False, width=None if sys.stdout.isatty() else 140)
 
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
-Redact = Annotated[bool, typer.Option("--redact", help="Hide patient data.")]
+cli.add_typer(deciding.commands)
 
 
 def main() -> None:
@@ -72,24 +82,10 @@ def choose(
     context.obj = config
 
 
-def _settings(context: typer.Context) -> tuple[Settings, Path | None]:
-    """What the options before the command, the environment and the settings file say."""
-    settings, file = load_settings(context.obj)
-    set_up(settings.log_level, settings.log_format)
-    return settings, file
-
-
-def _store(settings: Settings) -> Store:
-    """The store, for looking only: its schema must be there already."""
-    store = Store(settings.database_url.get_secret_value())
-    store.check_schema()
-    return store
-
-
 @cli.command()
 def run(context: typer.Context) -> None:
     """Runs the service until SIGTERM."""
-    settings, file = _settings(context)
+    settings, file = settings_of(context)
     place = channels_place(settings)
     shipped = "" if place == settings.channels else " (shipped with the package)"
     logging.getLogger(__name__).info(
@@ -104,16 +100,18 @@ def check(
     file: Annotated[Path | None, typer.Argument(help="One channel file, else all of the channels folder.")] = None,
     connect: Annotated[bool, typer.Option("--connect", help="Also try the broker and the database.")] = False,
 ) -> None:
-    """Validates settings and channels, and runs the channels' examples."""
-    settings, _ = _settings(context)
-    channels = app.checked_channels(file or channels_place(settings))
+    """Validates settings and channels, and runs the channels' examples and scenarios."""
+    settings, _ = settings_of(context)
+    place = file or channels_place(settings)
+    channels, scenarios = app.checked_channels(place), load_scenarios(place)
     wrong = [line for channel in channels for line in failures(channel)]
+    wrong += failures_of_scenarios(scenarios, channels)
     for line in wrong:
         print(line, file=sys.stderr)
     if connect:
         _try_connections(settings, channels)
     examples = sum(len(channel.examples) for channel in channels)
-    print(f"{len(channels)} channels, {examples} examples, {len(wrong)} wrong")
+    print(f"{len(channels)} channels, {examples} examples, {len(scenarios)} scenarios, {len(wrong)} wrong")
     if wrong:
         raise typer.Exit(EXIT_WRONG)
 
@@ -136,7 +134,7 @@ def _try_connections(settings: Settings, channels: list[Channel]) -> None:
 @cli.command()
 def migrate(context: typer.Context) -> None:
     """Brings the database to the schema of this version, creating it where there is none."""
-    settings, _ = _settings(context)
+    settings, _ = settings_of(context)
     before, after = Store(settings.database_url.get_secret_value()).migrate()
     print(f"schema {after}" if before == after else f"schema {before or 'none'} -> {after}")
 
@@ -144,34 +142,66 @@ def migrate(context: typer.Context) -> None:
 @cli.command()
 def status(context: typer.Context, as_json: Json = False) -> None:
     """The ledger: what was received and what became of it."""
-    settings, file = _settings(context)
-    store = _store(settings)
-    ledger, rejected = figures.ledger(store, settings.amqp_url.get_secret_value())
+    settings, file = settings_of(context)
+    store = known_store(settings)
+    ledger, beside = figures.ledger(store, settings.amqp_url.get_secret_value())
     if as_json:
         print(json.dumps(ledger))
     else:
         output.print(f"settings {file or 'built in'}, database {store.name}")
-        output.print(figures.table(ledger, rejected))
+        output.print(figures.table(ledger, beside))
 
 
 @cli.command(name="explain")
 def explain_key(
     context: typer.Context,
-    key: Annotated[str, typer.Argument(help="A UID, accession, placer or filler number, or patient ID.")],
+    key: Annotated[str, typer.Argument(help="A UID, accession, placer or filler number, order id, or patient ID.")],
     as_json: Json = False,
     redact: Redact = False,
 ) -> None:
     """Why a study is linked to an order, or why not."""
-    settings, _ = _settings(context)
-    with _store(settings).read() as db:
+    settings, _ = settings_of(context)
+    with known_store(settings).read() as db:
         found = explain.find(db, key)
-    if not (found.studies or found.orders):
+    if not (found.studies or found.orders or found.reports):
         print("nothing known has this key", file=sys.stderr)
         raise typer.Exit(EXIT_WRONG)
     if as_json:
         print(msgspec.json.encode(explain.as_json(found, redact=redact)).decode())
     else:
-        output.print(explain.as_text(found, redact=redact))
+        output.print(explain.as_text(found, redact=redact, now=app.now()))
+
+
+@cli.command(name="studies")
+def list_studies(
+    context: typer.Context,
+    verdict: Annotated[str, typer.Option(help=f"Which, separated by commas: {', '.join(waiting.WAITING)}.")] = ",".join(
+        waiting.FOR_A_PERSON
+    ),
+    since: Annotated[str | None, typer.Option(help="Only those that became so within 24h, 7d …")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the oldest.")] = 100,
+    fail_if_any: Annotated[bool, typer.Option("--fail-if-any", help="Exit code 1 when there is one.")] = False,
+    as_json: Json = False,
+    redact: Redact = False,
+) -> None:
+    """What waits for a person, the oldest first."""
+    verdicts = verdict.replace(" ", "").split(",")
+    if unknown := set(verdicts) - set(waiting.WAITING):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: there are {', '.join(waiting.WAITING)}")
+    try:
+        within = duration(since) if since else None
+    except ValueError as error:
+        raise typer.BadParameter(f"--since: {error}") from None
+    settings, _ = settings_of(context)
+    now = app.now()
+    with known_store(settings).read() as db:
+        found = waiting.waiting(db, verdicts, now=now, within=within, limit=limit)
+    if as_json:
+        print(msgspec.json.encode(waiting.as_json(found, redact=redact)).decode())
+    else:
+        output.print(waiting.as_text(found, verdicts, redact=redact, now=now))
+    if fail_if_any and found.total:
+        raise typer.Exit(EXIT_WRONG)
 
 
 @cli.command(name="inspect")
@@ -188,7 +218,7 @@ def inspect_files(
         if str(file) != "-" and (file.is_dir() or not file.exists()):
             print(f"there is no file {file}", file=sys.stderr)
             raise typer.Exit(EXIT_USAGE)
-    settings, _ = _settings(context)
+    settings, _ = settings_of(context)
     channels = app.checked_channels(channels_place(settings))
     if channel is not None:
         channels = [one for one in channels if one.name == channel]
@@ -214,7 +244,7 @@ def send(
     data_type: Annotated[DataType | None, typer.Option("--as", help="What they are, where it cannot be seen.")] = None,
 ) -> None:
     """Publishes files as a channel would."""
-    settings, _ = _settings(context)
+    settings, _ = settings_of(context)
     channels = load_channels(channels_place(settings))
     publications = [sending.publication(file, channels, data_type) for file in files]
     confirmations = amqp.publish(settings.amqp_url.get_secret_value(), publications)
@@ -233,7 +263,7 @@ def listen(
     count: Annotated[int | None, typer.Option(help="End after so many.")] = None,
 ) -> None:
     """Shows events as they pass, from now on."""
-    settings, _ = _settings(context)
+    settings, _ = settings_of(context)
     exchange = load_channels(channels_place(settings))[0].destination.exchange
     passing = amqp.events(settings.amqp_url.get_secret_value(), exchange, binding, seconds)
     next(passing)

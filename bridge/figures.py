@@ -11,8 +11,11 @@ from bridge.core.errors import BridgeError
 from bridge.store.store import Store
 
 
-def ledger(store: Store, amqp_url: str) -> tuple[dict[str, Any], dict[str, int]]:
-    """The ledger, and the rejected messages by code. `dead` is null where the broker does not answer."""
+def ledger(store: Store, amqp_url: str) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
+    """The ledger, and what people are shown beside it: messages `rejected` by code, and studies that are `overdue`.
+
+    `dead` is null where the broker does not answer.
+    """
     with store.read() as db:
         found = db.figures()
     try:
@@ -28,15 +31,17 @@ def ledger(store: Store, amqp_url: str) -> tuple[dict[str, Any], dict[str, int]]
         **found["stored"],
         "studies": {verdict: found["studies"].get(verdict, 0) for verdict in Verdict},
         "dead": dead,
-    }, found["rejected"]
+    }, {name: found[name] for name in ("rejected", "overdue")}
 
 
-def table(figures: dict[str, Any], rejected: dict[str, int]) -> Table:
+def table(figures: dict[str, Any], beside: dict[str, dict[str, int]]) -> Table:
     """The same for people."""
     shown = Table(box=None, show_header=False, pad_edge=False)
     for name, value in figures.items():
         parts = value.items() if isinstance(value, dict) else [("", "?" if value is None else value)]
         shown.add_row(name, "   ".join(f"{part} {count}".strip() for part, count in parts))
-    if rejected:
+    if overdue := beside["overdue"]["all"]:
+        shown.add_row("overdue", f"{overdue}   (bridge studies)")
+    if rejected := beside["rejected"]:
         shown.add_row("rejected", "   ".join(f"{code} {count}" for code, count in sorted(rejected.items())))
     return shown

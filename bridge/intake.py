@@ -6,20 +6,20 @@ A message that cannot be read fails alone, and nothing is answered before it is 
 import logging
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from bridge.core.channel import Channel, DataType
+from bridge.core.channel import DataType
 from bridge.core.errors import Invalid, Unavailable
 from bridge.core.events import RejectedData, RejectedMessage
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.core.model import Filtered, Reading
 from bridge.core.ports import Inbound, Outbound, Outcome, Rejection, Verb
-from bridge.core.publishing import Origin, cloud_event, outbound, routing_keys
-from bridge.correlation import Correlation, cause_of
+from bridge.core.publishing import cloud_event, outbound, routing_keys
+from bridge.correlation import Correlation, Site, cause_of
 from bridge.formats.reading import Content, contents, read
 from bridge.store.rows import StoredMessage
 from bridge.store.store import Store
@@ -50,26 +50,27 @@ class _Single(NamedTuple):
 
 
 class Intake:
-    """Receives messages of the given channels.
+    """Receives messages of the site's channels.
 
-    `now` gives the time in RFC 3339; `owed` is told of events as soon as they are durable.
+    `now` gives the time in RFC 3339, `clock` the seconds of `Deadlines`; `owed` is told of events as soon as they are
+    durable.
     """
 
     def __init__(
         self,
         store: Store,
-        channels: Sequence[Channel],
-        origin: Origin,
+        site: Site,
         now: Callable[[], str],
         owed: Callable[[Sequence[Outbound]], None],
         limits: Limits = DEFAULT_LIMITS,
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._store = store
-        self._channels: Mapping[str, Channel] = {channel.name: channel for channel in channels}
-        self._origin = origin
+        self._site = site
         self._now = now
         self._owed = owed
         self._limits = limits
+        self._clock = clock
 
     def receive(self, batch: Sequence[Inbound]) -> list[Outcome]:
         """One outcome for each `Inbound`, in their sequence."""
@@ -135,7 +136,7 @@ class Intake:
 
     def _opened(self, inbound: Inbound) -> list[Content] | _Single:
         """The messages that it holds; itself, unread, when there are none."""
-        data_type = self._channels[inbound.channel].source.data_type
+        data_type = self._site.channels[inbound.channel].source.data_type
         found = _guarded(lambda: contents(inbound, data_type, self._limits))
         if isinstance(found, list) and found:
             return found
@@ -143,7 +144,7 @@ class Intake:
         return self._unread(message_id(inbound.channel, inbound.body), inbound, said)
 
     def _read(self, content: Content) -> _Single:
-        channel = self._channels[content.message.channel]
+        channel = self._site.channels[content.message.channel]
         said = _guarded(lambda: read(content, channel, self._limits))
         warnings = content.warnings + (said.warnings if isinstance(said, Reading) else ())
         body = zlib.compress(content.body) if channel.source.data_type is DataType.HL7V2 else None
@@ -179,7 +180,7 @@ class Intake:
         with self._store.write() as db:
             rows = db.messages({single.id for single in singles})
             reused = _reused_message_ids(db, singles)
-            correlation = Correlation(db, self._origin, self._channels)
+            correlation = Correlation(db, self._site)
             new = [single for single in singles if single.id not in rows or rows[single.id].status != "TRANSFORMED"]
             correlation.prepare(
                 [fact for single in new if isinstance(single.said, Reading) for fact in single.said.facts]
@@ -194,7 +195,7 @@ class Intake:
                     row = self._apply(correlation, row, single)
                     if row.message_id in reused:
                         row = replace(row, warnings=(*row.warnings, "message-id-reused"))
-                    if isinstance(single.said, Invalid) and self._channels[row.channel].publishes("message.rejected"):
+                    if isinstance(single.said, Invalid) and self._site.publishes(row.channel, "message.rejected"):
                         rejections.append(self._rejected(row))
                 rows[row.id] = row
                 stored.append(row)
@@ -214,7 +215,7 @@ class Intake:
             case Filtered(reason=reason):
                 return replace(row, status="FILTERED", reason=reason)
             case Reading(facts=facts):
-                correlation.apply(cause_of(row, self._now()), facts)
+                correlation.apply(cause_of(row, self._now(), self._clock()), facts)
                 return replace(row, status="TRANSFORMED")
 
     def _row(self, single: _Single) -> StoredMessage:
@@ -242,8 +243,8 @@ class Intake:
             message=RejectedMessage(row.id, row.message_id, row.content_type, row.size),
         )
         name = "message.rejected"
-        cause = cause_of(row, self._now())
-        event = cloud_event(self._origin, name, subject=row.id, partition=row.id, time=cause.at, data=data)
+        cause = cause_of(row, self._now(), self._clock())
+        event = cloud_event(self._site.origin, name, subject=row.id, partition=row.id, time=cause.at, data=data)
         keys = routing_keys(name, ())
         return outbound(event, row.channel, keys, correlation_id=cause.correlation_id, traceparent=cause.traceparent)
 

@@ -1,7 +1,8 @@
 """The one path out: publishes owed events in their sequence, and forgets each when it is confirmed (DESIGN 7).
 
-Events come from memory as soon as they are durable. At the start, after a failure and on overflow they are read from
-the outbox, the oldest first, until that is empty; so nothing owed depends on memory.
+Events come from memory as soon as they are durable. At the start, after a failure, on overflow, and when another process
+(`bridge link`) has left some, they are read from the outbox, the oldest first, until that is empty; so nothing owed
+depends on memory.
 """
 
 import logging
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 _BATCH = 1000  # events; also the most that are under way
 _MOST_IN_MEMORY = 20_000  # events; beyond it they are left in the table
 _FIRST_DELAY, _LAST_DELAY = 0.1, 5.0  # seconds before another try
+_LOOK_EVERY = 1.0  # seconds between two looks for events of another process
 
 
 class Relay:
@@ -77,7 +79,9 @@ class Relay:
         """The next events; none when everything is published and the relay is to end."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._behind or self._owed or self._draining)
+                self._changed.wait_for(lambda: self._behind or self._owed or self._draining, _LOOK_EVERY)
+                if not self._behind and not self._owed and not self._draining:
+                    self._behind = True  # there may be more in the table than was told
                 if not self._behind:
                     return [self._owed.popleft() for _ in range(min(_BATCH, len(self._owed)))]
             try:

@@ -9,6 +9,9 @@ from bridge.app import checked_channels
 from bridge.config import Settings, channels_place, load_channels, load_settings, starter_channels
 from bridge.core.errors import ConfigError
 from bridge.core.limits import DEFAULT_LIMITS, Limits
+from bridge.core.model import Issuer
+from bridge.core.normalisation import Normalisation, Sender, ValueRules
+from bridge.core.policy import DEFAULT_POLICY
 
 CHANNEL = """
 [source]
@@ -37,6 +40,27 @@ def test_a_fresh_installation_needs_no_setting() -> None:
     assert (settings.settle_after, settings.hold_for) == (timedelta(seconds=60), timedelta(hours=24))
     assert (settings.site, settings.amqp_declare, settings.log_format) == ("default", "create", None)
     assert settings.limits == DEFAULT_LIMITS
+    assert settings.policy == DEFAULT_POLICY
+
+
+@pytest.mark.parametrize("place", ["file", "environment"])
+def test_a_site_settles_how_identifiers_are_compared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
+    if place == "file":
+        (tmp_path / "bridge.toml").write_text('strict_issuers = true\nperson_identifier_types = ["MR", "ZZ"]\n')
+    else:
+        monkeypatch.setenv("BRIDGE_STRICT_ISSUERS", "true")
+        monkeypatch.setenv("BRIDGE_PERSON_IDENTIFIER_TYPES", "MR, ZZ,")
+    policy = load_settings()[0].policy
+    assert policy.strict_issuers
+    assert policy.person_types == {None, "MR", "ZZ"}  # an empty CX.5 is always one
+
+
+def test_issuers_are_strict_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_STRICT_ISSUERS", "perhaps")
+    with pytest.raises(ConfigError, match="strict_issuers"):
+        load_settings()
 
 
 def test_each_bound_is_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -145,6 +169,107 @@ def test_mistakes_of_all_channel_files_are_reported_with_file_and_key(tmp_path: 
     assert "a.toml: source.type" in text
     assert "b.toml: filter.message_types.0" in text
     assert "c.toml: " in text
+
+
+ORDERS = CHANNEL.replace("DICOM", "HL7V2")
+RULES = """
+[transformer]
+placeholders = ["tbd", " later "]
+[transformer.issuers]
+patient_id = "HOSP"
+accession_number = "RIS&1.2.3&ISO"
+filler_order_number = "&1.2.4&ISO"
+placer_order_number = ""
+[transformer.normalise]
+requested_procedure_id = ["trim", "strip_suffix:/1"]
+[[transformer.sender]]
+when = { sending_application = "RADIMS", sending_facility = "NORTH" }
+issuers = { patient_id = "" }
+[[transformer.sender]]
+when = { sending_facility = "NORTH" }
+normalise = { requested_procedure_id = [] }
+placeholders = []
+[correlation]
+settle_after = "90s"
+hold_for = "7d"
+"""
+
+
+def test_a_channel_says_what_values_mean_the_most_specific_sender_last(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(ORDERS + RULES)
+    [channel] = load_channels(tmp_path)
+    assert channel.normalisation == Normalisation(
+        ValueRules(
+            issuers={
+                "patient_id": Issuer("HOSP"),
+                "accession_number": Issuer("RIS", "1.2.3", "ISO"),
+                "filler_order_number": Issuer(None, "1.2.4", "ISO"),
+                "placer_order_number": None,
+            },
+            steps={"requested_procedure_id": ("trim", "strip_suffix:/1")},
+            placeholders=frozenset({"TBD", "LATER"}),
+        ),
+        (
+            Sender(
+                {"sending_facility": "NORTH"},
+                ValueRules(steps={"requested_procedure_id": ()}, placeholders=frozenset()),
+            ),
+            Sender(
+                {"sending_application": "RADIMS", "sending_facility": "NORTH"},
+                ValueRules(issuers={"patient_id": None}),
+            ),
+        ),
+    )
+
+
+def test_a_channel_that_says_nothing_of_values_and_times_has_no_rules_and_the_times_of_the_settings(
+    tmp_path: Path,
+) -> None:
+    nothing = "[transformer]\nplaceholders = []\n[transformer.issuers]\npatient_id = ''\n[transformer.normalise]\n"
+    for text in ("", nothing + "patient_id = []\n"):
+        (tmp_path / "a.toml").write_text(CHANNEL + text)
+        [channel] = load_channels(tmp_path)
+        assert (channel.normalisation, channel.settle_after, channel.hold_for) == (None, None, None)
+
+
+def test_a_channel_has_its_own_times_in_seconds(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(ORDERS + RULES)
+    [channel] = load_channels(tmp_path)
+    assert (channel.settle_after, channel.hold_for) == (90.0, 7 * 24 * 3600.0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "mistake"),
+    [
+        ("[transformer.issuers]\npatient_id = 'HOSP^1.2.3'", "transformer.issuers.patient_id: write NAMESPACE or"),
+        ("[transformer.issuers]\npatient_id = 'HOSP&1.2.3'", "transformer.issuers.patient_id: write NAMESPACE or"),
+        (
+            "[transformer.issuers]\npatientid = 'HOSP'",
+            "transformer.issuers.patientid: unknown key; did you mean patient_id?",
+        ),
+        ("[transformer.normalise]\npatient_id = ['strip']", "transformer.normalise.patient_id.0: write trim, upper"),
+        ("[transformer.normalise]\npatient_id = ['strip_prefix:']", "transformer.normalise.patient_id.0: write trim"),
+        ("[transformer]\nplaceholders = [' ']", "transformer.placeholders.0"),
+        ("[[transformer.sender]]\nplaceholders = ['X']", "transformer.sender.0.when"),
+        (
+            "[[transformer.sender]]\nwhen = {}",
+            "transformer.sender.0.when: of DICOM name calling_ae_title or station_name",
+        ),
+        ("[[transformer.sender]]\nwhen = { station_name = '' }", "transformer.sender.0.when.station_name"),
+        ("[[transformer.sender]]\nwhen = { sending_facility = 'A' }", "transformer.sender.0.when: of DICOM name"),
+        ("[[transformer.sender]]\nwhen = { station_name = 'A' }\n" * 2, "transformer.sender.1.when: stated twice"),
+        ("[correlation]\nhold_for = 5", "correlation.hold_for: write a whole number and a unit"),
+        ("[correlation]\nstrict_issuers = true", "correlation.strict_issuers: unknown key"),
+    ],
+)
+def test_a_mistake_in_what_a_channel_says_of_values_is_reported_with_its_key(
+    tmp_path: Path, lines: str, mistake: str
+) -> None:
+    (tmp_path / "a.toml").write_text(f"{CHANNEL}{lines}\n")
+    with pytest.raises(ConfigError) as failure:
+        load_channels(tmp_path)
+    assert len(failure.value.mistakes) == 1
+    assert f"a.toml: {mistake}" in str(failure.value)
 
 
 def test_two_channels_cannot_read_one_queue(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 import typer
 from pydantic import SecretStr
 
-from bridge import __version__, app, cli, config
-from bridge.config import Settings, load_channels
+from bridge import __version__, app, cli
+from bridge.config import Settings, channel_files, load_channels
 from bridge.core.channel import DEFAULT_ATTRIBUTES, READ_MESSAGES
 from bridge.core.decision import Verdict
 from bridge.core.events import EVENTS
@@ -83,6 +83,10 @@ def test_every_setting_is_explained_with_its_default(name: str) -> None:
         case SecretStr():
             assert cells[2] == f"`{field.default.get_secret_value()}`"
             assert f"`{variable}_FILE`" in PAGES["docs/operations.md"]
+        case bool():
+            assert cells[2] == f"`{str(field.default).lower()}`"
+        case tuple() if field.default:
+            assert tuple(IN_BACKTICKS.findall(cells[2])) == field.default
         case timedelta():
             text = IN_BACKTICKS.findall(cells[2])[0]
             assert Settings.model_validate({name: text}) == Settings()
@@ -90,26 +94,29 @@ def test_every_setting_is_explained_with_its_default(name: str) -> None:
             assert cells[2] == f"`{default}`"
 
 
-def channel_keys(schema: dict[str, Any], shape: dict[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key of a channel file with its default; None where there is none."""
+def channel_keys(
+    schema: dict[str, Any], shape: dict[str, Any], seen: set[str], place: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Every key of a channel file with its default, None where there is none; a table that comes again as one key."""
     for name, stated in shape["properties"].items():
         reference = stated.get("$ref") or stated.get("items", {}).get("$ref") or ""
         inner = schema["$defs"].get(reference.rpartition("/")[2], {})
-        if "properties" in inner:
-            yield from channel_keys(schema, inner, f"{place}{name}.")
+        if "properties" in inner and reference not in seen:
+            seen.add(reference)
+            yield from channel_keys(schema, inner, seen, f"{place}{name}.")
         else:
             yield f"{place}{name}", stated.get("default")
 
 
-_CHANNEL_FILE = config._ChannelFile.model_json_schema()
+_CHANNEL_FILE = channel_files._ChannelFile.model_json_schema()
 
 
-@pytest.mark.parametrize(("key", "default"), list(channel_keys(_CHANNEL_FILE, _CHANNEL_FILE)))
+@pytest.mark.parametrize(("key", "default"), list(channel_keys(_CHANNEL_FILE, _CHANNEL_FILE, set())))
 def test_every_channel_key_is_explained_with_its_default(key: str, default: object) -> None:
     cells = row("docs/channels.md", key)
     assert cells, key
     match default:
-        case None | "":
+        case None | "" | {}:
             assert cells[1]
         case bool():
             assert cells[1] == f"`{str(default).lower()}`"
@@ -274,10 +281,12 @@ def test_every_python_example_compiles(page: str) -> None:
 
 
 def test_the_channel_file_with_every_part_can_be_loaded(tmp_path: Path) -> None:
-    [text] = re.findall(r"```toml\n(.*?)```", PAGES["docs/channels.md"], re.DOTALL)
+    text, _scenario = re.findall(r"```toml\n(.*?)```", PAGES["docs/channels.md"], re.DOTALL)
     (tmp_path / "north.toml").write_text(text)
     [channel] = load_channels(tmp_path)
     assert channel.source.timezone == "Europe/Berlin"
+    assert channel.normalisation is not None
+    assert channel.hold_for == 2 * 24 * 3600
 
 
 def test_the_settings_file_can_be_loaded() -> None:

@@ -17,73 +17,23 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from pydicom import dcmread
 
-from bridge.config import load_channels
 from bridge.core.channel import Channel
-from bridge.core.limits import DEFAULT_LIMITS, Limits
+from bridge.core.limits import Limits
 from bridge.core.model import Appointment, Filtered, IdentityChange, PatientUpdate, Reading, Report
-from bridge.core.ports import Inbound, Outbound, Verb
-from bridge.core.publishing import Origin
+from bridge.core.ports import Inbound, Verb
 from bridge.formats import reading
 from bridge.formats.reading import Content
-from bridge.intake import Intake, message_id
-from bridge.store.store import Store
-from tests.conftest import REPOSITORY, name_of
+from bridge.intake import message_id
+from tests.conftest import name_of
+from tests.desk import CHANNELS, Desk, dicom, hl7
 from tests.samples import ROOT, ct, orm
 
-CHANNELS = load_channels(REPOSITORY / "channels")
 STUDY = f"{ROOT}.1"
-
-
-class Desk:
-    """Intake on a database of its own, with every event that became owed."""
-
-    def __init__(self, folder: Path, channels: Sequence[Channel] = CHANNELS, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.store = Store(f"sqlite:///{folder / 'bridge.db'}")
-        if self.store.is_empty():
-            self.store.migrate()
-        self.events: list[dict[str, Any]] = []
-        ticks = itertools.count()
-        self.intake = Intake(
-            self.store,
-            channels,
-            Origin("test", "epoch"),
-            lambda: f"2026-11-23T09:00:{next(ticks) % 60:02}.000000Z",
-            self._owed,
-            limits,
-        )
-
-    def _owed(self, events: Sequence[Outbound]) -> None:
-        self.events += [json.loads(event.body) for event in events]
-
-    def receive(self, *messages: Inbound) -> list[Verb]:
-        return [outcome.verb for outcome in self.intake.receive(messages)]
-
-    def figures(self) -> dict[str, dict[str, int]]:
-        with self.store.read() as db:
-            return db.figures()
-
-    def links(self) -> dict[str, tuple[str, tuple[str, ...]]]:
-        """Verdict and orders of every study."""
-        with self.store.read() as db:
-            uids = {event["partitionkey"] for event in self.events if not event["type"].endswith("rejected.v1")}
-            studies = db.studies(uids)
-        return {uid: (s.decision.verdict, s.decision.orders) for uid, s in studies.items() if s.decision}
-
-    def names(self) -> list[str]:
-        return [name_of(event) for event in self.events]
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
-
-
-def hl7(body: bytes, **properties: Any) -> Inbound:
-    return Inbound("orders", body, **properties)
-
-
-def dicom(body: bytes, **properties: Any) -> Inbound:
-    return Inbound("images", body, **properties)
 
 
 def test_an_object_of_a_known_order_is_enriched_in_the_transaction_that_stores_it(desk: Desk) -> None:
@@ -255,10 +205,10 @@ def test_patients_merges_reports_and_appointments_are_kept_and_found_by_their_nu
     ]
     assert desk.receive(*(hl7(message.encode()) for message in messages)) == [Verb.ACCEPTED] * 4
     with desk.store.read() as db:
-        updates = db.facts(PatientUpdate, {("patient", "P1")}).values()
-        [change] = db.facts(IdentityChange, {("patient", "T1")}).values()
-        [report] = db.facts(Report, {("accession", "A1")}).values()
-        [appointment] = db.facts(Appointment, {("filler", "F-1")}).values()
+        updates = db.facts({("patient", "P1")}, PatientUpdate).values()
+        [change] = db.facts({("patient", "T1")}, IdentityChange).values()
+        [report] = db.facts({("accession", "A1")}, Report).values()
+        [appointment] = db.facts({("filler", "F-1")}, Appointment).values()
     assert {update.event for update in updates} == {"A08", "A40"}
     assert (change.kind, change.patient_identifiers[0].value) == ("merge", "P1")
     assert report.result_status == "F"

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
+from pika.frame import Method
 from pika.spec import Basic, BasicProperties
 
 from bridge.amqp.connection import Connection
@@ -41,6 +42,10 @@ class _Subscription:
     open_tags: deque[int] = field(default_factory=deque)
     settled: set[int] = field(default_factory=set)
     cancelled: bool = False  # the broker has said that nothing more comes
+    drained: bool = False  # there was a moment with nothing left to do, and no backlog since
+
+
+_LOOK_EVERY = 0.5  # seconds between two looks at what waits in a queue
 
 
 class Consumer:
@@ -84,6 +89,12 @@ class Consumer:
     def _complete(self) -> bool:
         """Whether nothing more comes."""
         return self._cancelled and all(subscription.cancelled for subscription in self._subscriptions.values())
+
+    def caught_up(self) -> bool:
+        """Whether every queue is read and none has a backlog."""
+        with self._arrived:
+            found = list(self._subscriptions.values())
+        return len(found) == len(self._queues) and all(subscription.drained for subscription in found)
 
     def settle(self, deliveries: Sequence[Received]) -> None:
         """Acknowledges messages: nothing is left to do with them. Deliveries of a lost connection are ignored."""
@@ -151,7 +162,21 @@ class Consumer:
         channel.add_on_close_callback(self._channel_closed)
         channel.add_on_cancel_callback(lambda _frame: self._connection.begin_again("the queue is gone"))
         channel.basic_qos(prefetch_count=queue.prefetch)
-        channel.basic_consume(queue.name, arrived, consumer_tag=queue.name)
+        channel.basic_consume(
+            queue.name, arrived, consumer_tag=queue.name, callback=lambda _frame: self._look(subscription)
+        )
+
+    def _look(self, subscription: _Subscription) -> None:
+        """Asks the broker what waits in the queue, again and again while the channel lives."""
+        if not subscription.channel.is_open:
+            return
+
+        def answered(frame: Method) -> None:
+            backlog = frame.method.message_count or len(subscription.open_tags) >= subscription.queue.prefetch
+            subscription.drained = not backlog and (subscription.drained or not subscription.open_tags)
+            subscription.channel.connection.ioloop.call_later(_LOOK_EVERY, lambda: self._look(subscription))
+
+        subscription.channel.queue_declare(subscription.queue.name, passive=True, callback=answered)
 
     def _channel_closed(self, _channel: Channel, reason: Exception) -> None:
         self._connection.begin_again(reason)

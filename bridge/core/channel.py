@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from bridge.core.normalisation import Normalisation
 from bridge.core.struct import Value
 
 # What an event of an instance carries of the header unless the channel says otherwise.
@@ -93,6 +94,9 @@ class Channel(Value):
     destination: Destination
     folder: str
     examples: tuple[Example, ...] = ()
+    normalisation: Normalisation | None = None  # None: nothing is said about values
+    settle_after: float | None = None  # seconds; None: that of the settings
+    hold_for: float | None = None  # seconds; None: that of the settings
 
     def publishes(self, event: str) -> bool:
         """Whether events of this name (`instance.pending`) leave through the channel."""

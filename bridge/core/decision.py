@@ -1,4 +1,7 @@
-"""What a decision says: the verdict about a study, and everything that led to it, in the shape that is published."""
+"""What a decision says: the verdict about a study and everything that led to it, in the shape that is published.
+
+The codes are stable; docs/correlation.md explains each, and a test holds it against the tuples below.
+"""
 
 from enum import StrEnum
 
@@ -12,6 +15,55 @@ class Verdict(StrEnum):
     PENDING = "pending"
     AMBIGUOUS = "ambiguous"
     CONFLICT = "conflict"
+
+
+# What forbids the link to one order, the gravest first; and what forbids every link of the study.
+CONTRADICTIONS = ("patient-differs", "order-cancelled", "order-contradicts-itself", "unlinked-by-person")
+STUDY_CONTRADICTIONS = ("objects-of-different-patients", "keys-disagree", "incorrect-worklist-entry")
+
+REASONS = {
+    Verdict.PENDING: ("no-order", "patient-identity-removed", "no-instances"),
+    Verdict.AMBIGUOUS: ("several-orders", "patient-unverified"),
+    Verdict.CONFLICT: STUDY_CONTRADICTIONS + CONTRADICTIONS,
+}
+
+# A person's link goes before every contradiction that is known before it; what it goes against is a warning.
+OVERRIDDEN = tuple(
+    f"overridden-{code}"
+    for code in (
+        "objects-of-different-patients",
+        "keys-disagree",
+        "patient-differs",
+        "order-cancelled",
+        "order-contradicts-itself",
+    )
+)
+
+WARNINGS = (
+    "patient-name-differs",
+    "birth-date-differs",
+    "sex-differs",
+    "accession-number-differs",
+    "study-instance-uid-differs",
+    "filler-order-number-differs",
+    "placer-order-number-differs",
+    "order-discontinued",
+    "modality-differs",
+    "procedure-unresolved",
+    "request-without-order",
+    "study-instance-uid-shared",
+    "object-moved",
+    "object-patient-changed",
+    "linked-by-person",
+    *OVERRIDDEN,
+)
+
+HINTS = ("format-only", "merged")
+
+PERSON = "person"  # the key, and the rule, of a link that a person decided
+# Among a candidate's keys: what suggests it, and never links.
+PATIENT_MODALITY_DAY, REPLACEMENT = "patient-modality-day", "replacement"
+SUGGESTIONS = (PATIENT_MODALITY_DAY, REPLACEMENT)
 
 
 class Ordered(Value):
@@ -50,9 +102,9 @@ class Finding(Value):
 
 
 class Candidate(Value):
-    """An order that shares a key with the study, or that is suggested; `keys` are the rules, the others are codes.
+    """An order that shares a key with the study, that a person linked, or that is suggested.
 
-    `patient-modality-day` and `replacement` suggest and never link.
+    `keys` are the rules, the others are codes. `patient-modality-day` and `replacement` suggest and never link.
     """
 
     order: str

@@ -6,7 +6,7 @@ These shapes are the contract with consumers: `v1` only ever gains fields. Absen
 from typing import Any, Generic, TypeVar
 
 from bridge.core.decision import Candidate, Evidence, Finding, Verdict
-from bridge.core.instance_number import InstanceNumber
+from bridge.core.instance_number import InstanceNumber, InstanceNumberSummary
 from bridge.core.model import (
     Code,
     Issuer,
@@ -49,11 +49,19 @@ class PublishedPatient(Value):
     sex: str | None
 
 
+class PublishedOrderNumbers(Value):
+    """Another order, as the sender named it."""
+
+    placer_order_number: PublishedNumber | None
+    filler_order_number: PublishedNumber | None
+
+
 class PublishedOrder(Value):
     """One requested procedure as it stands when the event is made.
 
     `id` is the same for the same identifiers. `status` is scheduled, in-progress, completed, on-hold, discontinued or
-    cancelled; `priority` STAT, HIGH, ROUTINE or MEDIUM; `source` the message that stated the order last.
+    cancelled; `priority` STAT, HIGH, ROUTINE or MEDIUM; `source` the message that stated the order last. `replaces` is
+    the order in whose place it stands (RO), `parent` the one that it is a child of (ORC-8).
     """
 
     id: str
@@ -75,6 +83,8 @@ class PublishedOrder(Value):
     ordering_provider: Person | None
     scheduled_steps: tuple[ScheduledStep, ...]
     source: MessageSource
+    replaces: PublishedOrderNumbers | None
+    parent: PublishedOrderNumbers | None
 
 
 class Retrieve(Value):
@@ -104,11 +114,12 @@ class PublishedInstance(Value):
 
 
 class SeriesSummary(Value):
-    """One series of the study."""
+    """One series of the study; `instanceNumbers` is null but in `study.settled` and `study.ready`."""
 
     series_instance_uid: str | None
     modality: str | None
     number_of_instances: int
+    instance_numbers: InstanceNumberSummary | None = None
 
 
 class PublishedStudy(Value):
@@ -169,6 +180,20 @@ class InstanceData(Value):
     lineage: Lineage
 
 
+class Rejection(Value):
+    """Why a rejection note (IHE RAD IOCM) took the object out: its code (DCM), and the note's SOP Instance UID."""
+
+    code: str
+    meaning: str
+    note: str
+
+
+class RejectedInstanceData(InstanceData):
+    """`data` of `instance.rejected`."""
+
+    rejection: Rejection
+
+
 class StudyData(Value):
     """`data` of `study.*`. `revision` counts within the study: a higher one is newer. `orders` are the linked ones."""
 
@@ -178,6 +203,58 @@ class StudyData(Value):
     correlation: Correlation
     orders: tuple[PublishedOrder, ...]
     lineage: Lineage
+
+
+class SettledData(StudyData):
+    """`data` of `study.settled`, and of `study.ready`: no new object came for `quietTime` seconds.
+
+    `reason` says what the end was taken from: `quiet`, as there is no reliable signal. `reopened`: it had settled
+    before, and objects came after that.
+    """
+
+    reason: str
+    quiet_time: float
+    reopened: bool
+
+
+class OverdueData(StudyData):
+    """`data` of `study.overdue`: pending `since` then, longer than `holdFor` seconds."""
+
+    since: str
+    hold_for: float
+
+
+class Change(Value):
+    """One value of `data` that is another than in the event before; `pointer` is a JSON Pointer (RFC 6901)."""
+
+    pointer: str
+    before: Any
+    after: Any
+
+
+class AmendedData(StudyData):
+    """`data` of `study.amended`: the same orders are linked, and something about the link or them has changed."""
+
+    changes: tuple[Change, ...]
+
+
+class PublishedReport(Value):
+    """A report's status, never its text; `resultStatus` is OBR-25 (HL7 table 0123), such as P, F, C or X."""
+
+    placer_order_number: PublishedNumber | None
+    filler_order_number: PublishedNumber | None
+    accession_number: PublishedNumber | None
+    requested_procedure_id: str | None
+    result_status: str | None
+    reported_at: str | None
+    procedure: Code | None
+    source: MessageSource
+
+
+class ReportedData(StudyData):
+    """`data` of `study.reported`: all reports that are known for the linked orders, the newest first."""
+
+    reports: tuple[PublishedReport, ...]
 
 
 class RejectedMessage(Value):
@@ -199,7 +276,7 @@ class RejectedData(Value):
     message: RejectedMessage
 
 
-Data = TypeVar("Data", InstanceData, StudyData, RejectedData)
+Data = TypeVar("Data", bound=InstanceData | StudyData | RejectedData)
 
 
 class CloudEvent(Value, Generic[Data]):
@@ -224,7 +301,12 @@ class CloudEvent(Value, Generic[Data]):
 
 EVENTS: dict[str, type[InstanceData] | type[StudyData] | type[RejectedData]] = {
     **dict.fromkeys(("instance.enriched", "instance.pending", "instance.ambiguous", "instance.conflict"), InstanceData),
+    "instance.rejected": RejectedInstanceData,
     **dict.fromkeys(("study.matched", "study.ambiguous", "study.conflict", "study.unlinked"), StudyData),
+    "study.amended": AmendedData,
+    "study.overdue": OverdueData,
+    **dict.fromkeys(("study.settled", "study.ready"), SettledData),
+    "study.reported": ReportedData,
     "message.rejected": RejectedData,
 }
 

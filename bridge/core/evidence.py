@@ -1,18 +1,18 @@
-"""How one candidate order compares with a study: shared keys, evidence, contradictions and warnings (DESIGN 4.3, 4.4).
+"""How one order compares with a study: shared keys, evidence, contradictions and warnings (DESIGN 4.3, 4.4).
 
-A contradiction forbids the link; a warning never does. Their codes are stable and documented in docs/correlation.md.
+A contradiction forbids the link; a warning never does.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from bridge.core.decision import Evidence, Finding, Ordered, Received
-from bridge.core.model import Identifier, Stated, Statement
+from bridge.core.decision import PERSON, Evidence, Finding, Ordered, Received
+from bridge.core.model import Identifier, LinkDecision, Stated, Statement
 from bridge.core.orders import Order
 from bridge.core.patients import (
     Comparison,
     Identity,
     birth_date_pairs,
-    comparable_issuers,
     compare,
     compare_birth_dates,
     compare_identifiers,
@@ -22,32 +22,59 @@ from bridge.core.patients import (
     identity,
     name_pairs,
 )
-from bridge.core.rules import ACCESSION_NUMBER, STUDY_INSTANCE_UID, Key, order_keys, study_keys
-from bridge.core.struct import Value
+from bridge.core.persons import NO_MERGES, Persons
+from bridge.core.rules import (
+    Key,
+    acquired_modalities,
+    order_keys,
+    ordered_modalities,
+    same_number,
+    scheduled_days,
+    study_days,
+    study_keys,
+)
+from bridge.core.struct import Value, encode
 
-# Contradictions, the gravest first.
-CONTRADICTIONS = ("patient-differs", "order-cancelled", "order-contradicts-itself")
 
-# Objects that are made from other objects say nothing about what was acquired (PS3.3 C.7.3.1.1.1).
-DERIVED_MODALITIES = frozenset({"SR", "KO", "PR", "SEG", "REG", "RWV", "DOC", "OT", "AU"})
+class Departure(Value):
+    """An object that another header under its SOP Instance UID put into another study, or gave another patient.
+
+    Both studies know it: `other_study` is the one where it is now, or the one where it was; None is the same study.
+    """
+
+    sop_instance_uid: str
+    other_study: str | None = None
 
 
-class Study(Value):
+class StudyFacts(Value):
+    """What is known of one study: each distinct statement of its current, unrejected objects, and what befell them.
+
+    `rejections` are the codes (DCM) of the notes that took objects out, `decisions` what persons decided about it.
+    """
+
+    statements: tuple[Statement, ...]
+    rejections: tuple[str, ...] = ()
+    departures: tuple[Departure, ...] = ()
+    decisions: tuple[LinkDecision, ...] = ()
+
+
+class Study(NamedTuple):
     """What is known of a study: each distinct statement of its objects, and what follows from them all."""
 
     statements: tuple[Statement, ...]
     patients: tuple[Identity, ...]
     keys: tuple[Key, ...]
+    persons: Persons
 
 
-def study_of(statements: Iterable[Statement]) -> Study:
+def study_of(statements: Iterable[Statement], persons: Persons = NO_MERGES) -> Study:
     """The study that these statements make up; their sequence does not matter."""
-    said = tuple(sorted(statements, key=repr))
+    said = tuple(sorted(dict.fromkeys(statements), key=encode))
     patients = tuple(dict.fromkeys(identity(s.patient) for s in said))
-    return Study(said, patients, study_keys(said))
+    return Study(said, patients, study_keys(said), persons)
 
 
-class SharedKey(Value):
+class SharedKey(NamedTuple):
     """One key that an order and the study share."""
 
     rule: str
@@ -55,82 +82,116 @@ class SharedKey(Value):
     received: Identifier
 
 
-def shared_keys(order: Order, study: Study) -> tuple[SharedKey, ...]:
-    """The keys that an order shares with a study, strongest first."""
-    return tuple(
-        SharedKey(ours.rule, ours.number, theirs.number)
-        for ours in order_keys(order)
-        for theirs in study.keys
-        if ours.rule == theirs.rule and _same(ours, theirs)
+class Compared(NamedTuple):
+    """One order beside the study.
+
+    `shared` are the keys they share, strongest first; `differing` those of which both state another value. `who` is the
+    one of the study's patient statements that decided the comparison `patient`.
+    """
+
+    order: Order
+    shared: tuple[SharedKey, ...]
+    differing: tuple[SharedKey, ...]
+    patient: Comparison
+    who: Identity
+
+    def shares(self, rule: str, value: str | None = None) -> bool:
+        return any(key.rule == rule and value in (None, key.received.value) for key in self.shared)
+
+
+def compared(order: Order, study: Study) -> Compared:
+    ours = order_keys(order)
+    shared = tuple(
+        SharedKey(a.rule, a.number, b.number)
+        for a in ours
+        for b in study.keys
+        if a.rule == b.rule and same_number(a.number, b.number, study.persons.policy)
     )
+    outcomes = [(compare(order.identity, who, study.persons), who) for who in study.patients]
+    for decisive in (Comparison.DIFFERENT, Comparison.SAME, Comparison.UNKNOWN):  # one difference is enough
+        if (who := next((who for outcome, who in outcomes if outcome is decisive), None)) is not None:
+            return Compared(order, shared, _differing(ours, shared, study), decisive, who)
+    raise ValueError("a study without objects is compared with nothing")
 
 
-def _same(one: Key, other: Key) -> bool:
-    return one.number.value == other.number.value and comparable_issuers(one.number.issuer, other.number.issuer)
+def _differing(ours: tuple[Key, ...], shared: Iterable[SharedKey], study: Study) -> tuple[SharedKey, ...]:
+    """What both sides state, and not the same, though something else brings them together."""
+    agreeing = {key.rule for key in shared}
+    first: dict[str, SharedKey] = {}
+    for a in ours:
+        for b in study.keys:
+            if a.rule == b.rule and a.rule not in agreeing:
+                first.setdefault(a.rule, SharedKey(a.rule, a.number, b.number))
+    return tuple(first.values())
 
 
-def compare_patient(order: Order, study: Study) -> Comparison:
-    """An order's patient against everything that the study says of its own: one difference is enough."""
-    outcomes = {compare(order.identity, who) for who in study.patients}
-    if Comparison.DIFFERENT in outcomes:
-        return Comparison.DIFFERENT
-    return Comparison.SAME if Comparison.SAME in outcomes else Comparison.UNKNOWN
-
-
-def contradictions(order: Order, study: Study) -> list[Finding]:
+def contradictions(one: Compared, study: Study, decision: LinkDecision | None) -> list[Finding]:
     """Why this order must not be linked to this study; empty where nothing speaks against it."""
-    found = []
-    if compare_patient(order, study) is Comparison.DIFFERENT:
-        differing = patient_difference(order.identity, _decisive_patient(order, study))
+    order, found = one.order, []
+    if one.patient is Comparison.DIFFERENT:
+        differing = patient_difference(order.identity, one.who, study.persons)
         found.append(Finding("patient-differs", order.id, *differing))
     if order.status == "cancelled":
         found.append(Finding("order-cancelled", order.id))
     for stated in (order.study_instance_uids, order.accession_numbers):
         if len({number.value for number in stated}) > 1:
             found.append(Finding("order-contradicts-itself", order.id, ordered(stated[-1])))
+    if decision and decision.kind == "unlink":
+        found.append(Finding("unlinked-by-person", order.id, *_of_person(decision)))
     return found
 
 
-def patient_difference(one: Identity, other: Identity) -> tuple[Ordered, Received, str | None]:
+def patient_difference(
+    one: Identity, other: Identity, persons: Persons = NO_MERGES
+) -> tuple[Ordered, Received, str | None]:
     """What shows that two identities differ, and the hint that it may be a matter of writing."""
-    pairs = identifier_pairs(one, other)
-    if pairs and compare_identifiers(one, other) is False:
+    if compare_identifiers(one, other, persons) is False:
+        pairs = identifier_pairs(one, other, persons)
         alike = [(a, b) for a, b in pairs if _format_only(a.value, b.value)]
         a, b = (alike or pairs)[0]
         return ordered(a), received(b), "format-only" if alike else None
     return *(_names if compare_names(one, other) is False else _birth_dates)(one, other, False), None
 
 
-def warnings(order: Order, study: Study) -> list[Finding]:
+def warnings(one: Compared, study: Study) -> list[Finding]:
     """What does not fit, and does not forbid the link."""
-    who = _decisive_patient(order, study)
-    found = []
-    if compare_patient(order, study) is not Comparison.DIFFERENT:
+    order, who, found = one.order, one.who, []
+    if one.patient is not Comparison.DIFFERENT:
         if compare_names(order.identity, who) is False:
             found.append(Finding("patient-name-differs", order.id, *_names(order.identity, who, False)))
         if compare_birth_dates(order.identity, who) is False:
             found.append(Finding("birth-date-differs", order.id, *_birth_dates(order.identity, who, False)))
     if compare_sexes(order.identity, who) is False:
         found.append(Finding("sex-differs", order.id, *_sexes(order.identity, who)))
-    for rule in (ACCESSION_NUMBER, STUDY_INSTANCE_UID):
-        if differing := _differing_key(rule, order, study):
-            found.append(Finding(f"{rule}-differs", order.id, *differing))
+    for rule, ours, theirs in one.differing:
+        found.append(Finding(f"{rule}-differs", order.id, ordered(ours), received(theirs)))
     if order.status == "discontinued":
         found.append(Finding("order-discontinued", order.id))
-    if differing := _differing_modality(order, study):
-        found.append(Finding("modality-differs", order.id, *differing))
+    acquired = acquired_modalities(study.statements)
+    if order.modality and acquired and acquired.isdisjoint(ordered_modalities(order)):
+        found.append(Finding("modality-differs", order.id, ordered(order.modality), _modality(acquired)))
     return found
 
 
-def evidence(order: Order, shared: Sequence[SharedKey], study: Study) -> list[Evidence]:
+def linked_by_person(order: Order, decision: LinkDecision) -> Finding:
+    """The warning that a person decided this link."""
+    return Finding("linked-by-person", order.id, *_of_person(decision))
+
+
+def evidence(one: Compared, study: Study, decision: LinkDecision | None) -> list[Evidence]:
     """Every comparison that could be made, for people and programs to see."""
-    pieces = [Evidence(key.rule, "agrees", order.id, ordered(key.ordered), received(key.received)) for key in shared]
-    for rule in (STUDY_INSTANCE_UID, ACCESSION_NUMBER):
-        if differing := _differing_key(rule, order, study):
-            pieces.append(Evidence(rule, "differs", order.id, *differing))
-    who = _decisive_patient(order, study)
+    order, who = one.order, one.who
+    pieces = [
+        Evidence(key.rule, "agrees", order.id, ordered(key.ordered), received(key.received)) for key in one.shared
+    ]
+    pieces += [
+        Evidence(key.rule, "differs", order.id, ordered(key.ordered), received(key.received)) for key in one.differing
+    ]
+    if decision:
+        pieces.append(Evidence(PERSON, _outcome(decision.kind == "link"), order.id, *_of_person(decision)))
+    if (agrees := compare_identifiers(order.identity, who, study.persons)) is not None:
+        pieces.append(_identifiers(order, who, agrees, study.persons))
     for key, agrees, places in (
-        ("patient-id", compare_identifiers(order.identity, who), _identifiers),
         ("patient-name", compare_names(order.identity, who), _names),
         ("birth-date", compare_birth_dates(order.identity, who), _birth_dates),
     ):
@@ -139,6 +200,15 @@ def evidence(order: Order, shared: Sequence[SharedKey], study: Study) -> list[Ev
     if (agrees := compare_sexes(order.identity, who)) is not None:
         pieces.append(Evidence("sex", _outcome(agrees), order.id, *_sexes(order.identity, who)))
     return pieces
+
+
+def is_same_day_s(one: Compared, study: Study) -> bool:
+    """Whether the order is for the study's patient, one of its modalities and its day: a suggestion, never a link."""
+    return (
+        one.patient is Comparison.SAME
+        and not ordered_modalities(one.order).isdisjoint(acquired_modalities(study.statements))
+        and not scheduled_days(one.order).isdisjoint(study_days(study.statements))
+    )
 
 
 def ordered(number: Identifier | Stated) -> Ordered:
@@ -151,28 +221,13 @@ def received(number: Identifier | Stated) -> Received:
     return Received(number.where, number.value)
 
 
-def _decisive_patient(order: Order, study: Study) -> Identity:
-    """The one of the study's patient statements that decided the comparison with this order."""
-    decided = compare_patient(order, study)
-    return next(who for who in study.patients if compare(order.identity, who) is decided)
+def _of_person(decision: LinkDecision) -> tuple[Ordered, Received]:
+    said = f"{decision.user}, {decision.at}: {decision.reason}"
+    return Ordered(f"bridge {decision.kind}", said), Received("0020000D", decision.study_instance_uid)
 
 
-def _differing_key(rule: str, order: Order, study: Study) -> tuple[Ordered, Received] | None:
-    """Both sides state it, and not the same, though something else brought them together."""
-    ours = [key for key in order_keys(order) if key.rule == rule]
-    theirs = [key for key in study.keys if key.rule == rule]
-    if not ours or not theirs or any(_same(a, b) for a in ours for b in theirs):
-        return None
-    return ordered(ours[0].number), received(theirs[0].number)
-
-
-def _differing_modality(order: Order, study: Study) -> tuple[Ordered, Received] | None:
-    acquired = sorted({s.modality for s in study.statements if s.modality} - DERIVED_MODALITIES)
-    if order.modality is None or not acquired:
-        return None
-    if not {order.modality.value, *(step.modality for step in order.scheduled_steps)}.isdisjoint(acquired):
-        return None
-    return ordered(order.modality), Received("00080060", acquired[0])
+def _modality(acquired: Iterable[str]) -> Received:
+    return Received("00080060", min(acquired))
 
 
 def _format_only(one: str, other: str) -> bool:
@@ -195,9 +250,12 @@ def _outcome(agrees: bool) -> str:
 # The two values that led to an outcome, and their places.
 
 
-def _identifiers(order: Identity, study: Identity, agrees: bool) -> tuple[Ordered, Received]:
-    one, other = next((a, b) for a, b in identifier_pairs(order, study) if (a.value == b.value) is agrees)
-    return ordered(one), received(other)
+def _identifiers(order: Order, who: Identity, agrees: bool, persons: Persons) -> Evidence:
+    """Two identifiers that are equal as they stand, rather than two that are one person's by a merge."""
+    pairs = [(a, b) for a, b in identifier_pairs(order.identity, who, persons) if persons.same(a, b) is agrees]
+    one, other = next(((a, b) for a, b in pairs if same_number(a, b, persons.policy)), pairs[0])
+    hint = "merged" if agrees and not same_number(one, other, persons.policy) else None
+    return Evidence("patient-id", _outcome(agrees), order.id, ordered(one), received(other), hint)
 
 
 def _names(order: Identity, study: Identity, agrees: bool) -> tuple[Ordered, Received]:

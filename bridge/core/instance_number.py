@@ -5,6 +5,7 @@ It identifies nothing: the standard promises neither uniqueness nor continuity, 
 """
 
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 from bridge.core.struct import Value
@@ -54,6 +55,42 @@ class InstanceNumber(Value, kw_only=True):
     status: Status
     flags: tuple[Flag, ...]
     requirement: Requirement
+
+
+class InstanceNumberSummary(Value):
+    """The Instance Numbers of a series: information, not a verdict (the standard promises no sequence).
+
+    `count` objects, of which `absent` have none (no element, or empty) and `invalid` one that is no integer. Of the
+    others: the `lowest` and `highest` (null where there is none), how many `distinct` ones, how many `duplicates` beyond
+    the first of each, and how many integers between lowest and highest are missing (`gaps`).
+    """
+
+    count: int
+    lowest: int | None
+    highest: int | None
+    distinct: int
+    duplicates: int
+    gaps: int
+    absent: int
+    invalid: int
+
+
+def summarise(numbers: Iterable[InstanceNumber]) -> InstanceNumberSummary:
+    """What the Instance Numbers of one series have between them."""
+    stated = list(numbers)
+    values = [number.value for number in stated if number.value is not None]
+    distinct = set(values)
+    lowest, highest = min(distinct, default=None), max(distinct, default=None)
+    return InstanceNumberSummary(
+        count=len(stated),
+        lowest=lowest,
+        highest=highest,
+        distinct=len(distinct),
+        duplicates=len(values) - len(distinct),
+        gaps=highest - lowest + 1 - len(distinct) if lowest is not None and highest is not None else 0,
+        absent=sum(number.status in ("absent", "empty") for number in stated),
+        invalid=sum(number.status == "invalid" for number in stated),
+    )
 
 
 def parse_instance_number(raw: bytes | None, requirement_type: str | None, vr: str = "IS") -> InstanceNumber:

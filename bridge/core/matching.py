@@ -1,204 +1,299 @@
 """Which orders a study belongs to (DESIGN 4.4).
 
 Everything is decided anew from all that is known, so the verdict cannot depend on what arrived first. A link needs a
-shared key and a patient that is not contradicted; what is merely likely is never linked.
+shared key and a patient that is not contradicted, or a person who decides it; what is merely likely is never linked.
 """
 
-from collections.abc import Iterable, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations, product
+from typing import NamedTuple
 
-from bridge.core.decision import Candidate, Decision, Finding, Verdict
-from bridge.core.evidence import (
+from msgspec.structs import replace
+
+from bridge.core.decision import (
     CONTRADICTIONS,
-    SharedKey,
+    PATIENT_MODALITY_DAY,
+    PERSON,
+    REPLACEMENT,
+    Candidate,
+    Decision,
+    Finding,
+    Received,
+    Verdict,
+)
+from bridge.core.evidence import (
+    Compared,
+    Departure,
     Study,
-    compare_patient,
+    StudyFacts,
+    compared,
     contradictions,
     evidence,
+    is_same_day_s,
+    linked_by_person,
     ordered,
     patient_difference,
     received,
-    shared_keys,
     study_of,
     warnings,
 )
-from bridge.core.model import Identifier, Request, Stated, Statement
+from bridge.core.link_decisions import decided_about
+from bridge.core.model import Identifier, LinkDecision, Request, Stated
 from bridge.core.orders import Order
-from bridge.core.patients import Comparison, Identity, compare, is_placeholder
-from bridge.core.rules import ACCESSION_NUMBER, RULES, STUDY_INSTANCE_UID
+from bridge.core.patients import Comparison, Identity, comparable_issuers, compare, is_placeholder
+from bridge.core.persons import NO_MERGES, Persons
+from bridge.core.rules import (
+    ACCESSION_NUMBER,
+    FILLER_ORDER_NUMBER,
+    PLACER_ORDER_NUMBER,
+    RULES,
+    STUDY_INSTANCE_UID,
+    replaces,
+)
 
-Shared = dict[str, tuple[SharedKey, ...]]  # by order id
+_INCORRECT_WORKLIST_ENTRY = "113038"  # DCM, Incorrect Modality Worklist Entry (PS3.16 CID 7010)
 
 
-def decide(statements: Iterable[Statement], orders: Iterable[Order]) -> Decision:
-    """The verdict about the study that these statements make up, given every order that shares a key with it.
+def decide(study: StudyFacts, orders: Iterable[Order], persons: Persons = NO_MERGES) -> Decision:
+    """The verdict about a study, given every order that may be linked or suggested, and who is who.
 
-    The result depends on the sets of statements and orders alone, never on their sequence.
+    The result depends on the sets of statements, orders and decisions alone, never on their sequence.
     """
-    study = study_of(statements)
+    moved = _moved(study.departures)
+    if not study.statements and _INCORRECT_WORKLIST_ENTRY in study.rejections:
+        finding = Finding("incorrect-worklist-entry")
+        return Decision(Verdict.CONFLICT, finding.code, warnings=moved, contradictions=(finding,))
+    if not study.statements:
+        return Decision(Verdict.PENDING, "no-instances", warnings=moved)
     if any(s.patient_identity_removed for s in study.statements):
-        return Decision(Verdict.PENDING, "patient-identity-removed")
+        return Decision(Verdict.PENDING, "patient-identity-removed", warnings=moved)
+    said = study_of(study.statements, persons)
     known = [order for _, order in sorted({order.id: order for order in orders}.items())]
-    shared, about_study = _without_dummies(known, {order.id: shared_keys(order, study) for order in known})
-    return _Case(study, [order for order in known if shared[order.id]], shared).decision(about_study)
+    left, dummies = _without_dummies([compared(order, said) for order in known], persons)
+    return _Case(said, left, decided_about(study.decisions, known, persons)).decision((*moved, *dummies))
 
 
-def _without_dummies(orders: Sequence[Order], shared: Shared) -> tuple[Shared, list[Finding]]:
-    """A Study Instance UID that orders of different patients carry is a dummy, and no key (DESIGN 4.2)."""
-    holders: dict[str, list[Order]] = {}
+def _moved(departures: Iterable[Departure]) -> tuple[Finding, ...]:
+    """One warning for each other study, and one for all objects that were given another patient."""
+    studies = {departure.other_study for departure in departures if departure.other_study}
+    found = [Finding("object-moved", received=Received("0020000D", uid)) for uid in sorted(studies)]
+    renamed = {departure.sop_instance_uid for departure in departures if not departure.other_study}
+    if renamed:
+        found.append(Finding("object-patient-changed", received=Received("00080018", min(renamed))))
+    return tuple(found)
+
+
+def _without_dummies(orders: Sequence[Compared], persons: Persons) -> tuple[list[Compared], list[Finding]]:
+    """A Study Instance UID that orders of different patients carry, whatever their status, is no key (DESIGN 4.2)."""
+    holders: dict[str, list[Compared]] = {}
     stated: dict[str, Identifier] = {}
-    for order in orders:
-        for key in shared[order.id]:
+    for one in orders:
+        for key in one.shared:
             if key.rule == STUDY_INSTANCE_UID:
-                holders.setdefault(key.received.value, []).append(order)
+                holders.setdefault(key.received.value, []).append(one)
                 stated[key.received.value] = key.received
-    dummies = {uid for uid, group in holders.items() if _different_patients(group)}
-    left = {
-        order_id: tuple(k for k in keys if k.rule != STUDY_INSTANCE_UID or k.received.value not in dummies)
-        for order_id, keys in shared.items()
-    }
+    dummies = {uid for uid, group in holders.items() if _different_patients(group, persons)}
+    left = [
+        one._replace(
+            shared=tuple(k for k in one.shared if k.rule != STUDY_INSTANCE_UID or k.received.value not in dummies)
+        )
+        for one in orders
+    ]
     return left, [Finding("study-instance-uid-shared", received=received(stated[uid])) for uid in sorted(dummies)]
 
 
-def _different_patients(orders: Iterable[Order]) -> bool:
-    return any(compare(a.identity, b.identity) is Comparison.DIFFERENT for a, b in combinations(orders, 2))
+def _different_patients(orders: Iterable[Compared], persons: Persons) -> bool:
+    return any(
+        compare(a.order.identity, b.order.identity, persons) is Comparison.DIFFERENT for a, b in combinations(orders, 2)
+    )
+
+
+class _Outcome(NamedTuple):
+    """What keys and patients lead to, before a person's link is looked at."""
+
+    verdict: Verdict
+    reason: str | None = None
+    kept: Sequence[Compared] = ()
+    unresolved: Sequence[Finding] = ()
+    against: Sequence[Finding] = ()  # what forbids every link of the study
 
 
 class _Case:
-    """One study and its candidates, while the verdict is found step by step."""
+    """One study and the orders beside it, while the verdict is found step by step."""
 
-    def __init__(self, study: Study, candidates: Sequence[Order], shared: Shared) -> None:
+    def __init__(self, study: Study, orders: Sequence[Compared], decisions: Mapping[str, LinkDecision]) -> None:
         self.study = study
-        self.candidates = candidates
-        self.shared = shared
-        self.patient = {order.id: compare_patient(order, study) for order in candidates}
-        self.contradictions = {order.id: contradictions(order, study) for order in candidates}
+        self.orders = orders
+        self.decisions = decisions
+        self.candidates = [one for one in orders if one.shared]
+        self.contradictions = {one.order.id: contradictions(one, study, decisions.get(one.order.id)) for one in orders}
         self.requests = [request for statement in study.statements for request in statement.requests]
 
     def decision(self, about_study: Sequence[Finding]) -> Decision:
-        if clash := self._objects_of_different_patients():
-            return self._describe(Verdict.CONFLICT, about_study, reason=clash.code, against=[clash])
+        """The verdict with all that led to it: a person's link goes before what forbids it, and adds to the others."""
+        found = self._outcome()
+        chosen = {order_id: one for order_id, one in self.decisions.items() if one.kind == "link"}
+        matched = {one.order.id for one in found.kept} if found.verdict is Verdict.MATCHED else set()
+        linked = [one for one in self.orders if one.order.id in matched or one.order.id in chosen]
+        suggested = {} if linked else self._suggested()
+        shown = [one for one in self.orders if one.shared or one.order.id in chosen or one.order.id in suggested]
+        against = {one.order.id: self.contradictions[one.order.id] for one in shown if one.order.id not in chosen}
+        warned = {
+            one.order.id: [*self._overridden(one.order, found, chosen), *warnings(one, self.study)] for one in shown
+        }
+        rules = (rule.name for rule in RULES if any(one.shares(rule.name) for one in linked if one.order.id in matched))
+        return Decision(
+            verdict=Verdict.MATCHED if linked else found.verdict,
+            reason=None if linked else found.reason,
+            rule=next(rules, PERSON if chosen else None),
+            orders=tuple(one.order.id for one in linked),
+            evidence=tuple(e for one in shown for e in evidence(one, self.study, self.decisions.get(one.order.id))),
+            warnings=(
+                *about_study,
+                *(_overridden(finding) for finding in found.against if chosen and finding.order is None),
+                *(found.unresolved if matched or not chosen else ()),
+                *self._requests_without_order(linked or found.kept),
+                *(finding for one in linked or shown for finding in warned[one.order.id]),
+            ),
+            contradictions=(
+                *(finding for finding in found.against if not chosen or finding.order in against),
+                *(finding for findings in against.values() for finding in findings),
+            ),
+            candidates=tuple(
+                Candidate(
+                    one.order.id,
+                    keys=(
+                        *dict.fromkeys(key.rule for key in one.shared),
+                        *((PERSON,) if one.order.id in chosen else suggested.get(one.order.id, ())),
+                    ),
+                    contradictions=_codes(against.get(one.order.id, ())),
+                    warnings=_codes(warned[one.order.id]),
+                )
+                for one in shown
+            ),
+        )
+
+    def _overridden(self, order: Order, found: _Outcome, chosen: Mapping[str, LinkDecision]) -> list[Finding]:
+        """What a person linked an order in spite of."""
+        if order.id not in chosen:
+            return []
+        against = [*(finding for finding in found.against if finding.order == order.id), *self.contradictions[order.id]]
+        return [linked_by_person(order, chosen[order.id]), *map(_overridden, against)]
+
+    def _outcome(self) -> _Outcome:
+        if different := self._objects_of_different_patients():
+            return _Outcome(Verdict.CONFLICT, reason="objects-of-different-patients", against=different)
         if not self.candidates:
-            return self._describe(Verdict.PENDING, about_study, reason="no-order")
+            return _Outcome(Verdict.PENDING, reason="no-order")
         by_uid, by_accession = self._sharing(STUDY_INSTANCE_UID), self._sharing(ACCESSION_NUMBER)
         if by_uid and by_accession and not by_uid & by_accession:
-            found = [
-                Finding("keys-disagree", o.id, ordered(key.ordered), received(key.received))
-                for o in self.candidates
-                for key in self.shared[o.id]
+            disagreeing = [
+                Finding("keys-disagree", one.order.id, ordered(key.ordered), received(key.received))
+                for one in self.candidates
+                for key in one.shared
             ]
-            return self._describe(Verdict.CONFLICT, about_study, reason="keys-disagree", against=found)
-        left = [order for order in self.candidates if not self.contradictions[order.id]]
+            return _Outcome(Verdict.CONFLICT, reason="keys-disagree", against=disagreeing)
+        left = [one for one in self.candidates if not self.contradictions[one.order.id]]
         if not left:
-            codes = {finding.code for found in self.contradictions.values() for finding in found}
-            return self._describe(Verdict.CONFLICT, about_study, reason=next(c for c in CONTRADICTIONS if c in codes))
+            codes = {finding.code for one in self.candidates for finding in self.contradictions[one.order.id]}
+            return _Outcome(Verdict.CONFLICT, reason=next(code for code in CONTRADICTIONS if code in codes))
         kept, unresolved = self._keep(left)
-        findings = [*about_study, *unresolved, *self._requests_without_order(kept)]
-        if not self._one_patient(kept):
-            return self._describe(Verdict.AMBIGUOUS, findings, reason="several-orders")
-        if any(self.patient[o.id] is Comparison.UNKNOWN and o.id not in by_uid for o in kept):
-            return self._describe(Verdict.AMBIGUOUS, findings, reason="patient-unverified")
-        return self._describe(Verdict.MATCHED, findings, kept=kept)
+        if not self._one_patient(kept) or _of_several_issuers(kept):
+            return _Outcome(Verdict.AMBIGUOUS, reason="several-orders", kept=kept, unresolved=unresolved)
+        if any(one.patient is Comparison.UNKNOWN and one.order.id not in by_uid for one in kept):
+            return _Outcome(Verdict.AMBIGUOUS, reason="patient-unverified", kept=kept, unresolved=unresolved)
+        return _Outcome(Verdict.MATCHED, kept=kept, unresolved=unresolved)
 
-    def _objects_of_different_patients(self) -> Finding | None:
+    def _objects_of_different_patients(self) -> list[Finding]:
+        """What the first two patients who differ state, each."""
         for one, other in combinations(self.study.patients, 2):
-            if compare(one, other) is Comparison.DIFFERENT:
-                _, differing, hint = patient_difference(one, other)
-                return Finding("objects-of-different-patients", received=differing, hint=hint)
-        return None
+            if compare(one, other, self.study.persons) is Comparison.DIFFERENT:
+                shown = [patient_difference(*pair, self.study.persons) for pair in ((other, one), (one, other))]
+                return [Finding("objects-of-different-patients", received=said, hint=hint) for _, said, hint in shown]
+        return []
 
     def _sharing(self, rule: str) -> set[str]:
-        return {order.id for order in self.candidates if self._shares(order, rule)}
+        return {one.order.id for one in self.candidates if one.shares(rule)}
 
-    def _shares(self, order: Order, rule: str, value: str | None = None) -> bool:
-        return any(key.rule == rule and value in (None, key.received.value) for key in self.shared[order.id])
-
-    def _keep(self, left: Sequence[Order]) -> tuple[list[Order], list[Finding]]:
+    def _keep(self, left: Sequence[Compared]) -> tuple[list[Compared], list[Finding]]:
         """For each accession number that the study lists, the orders that it means; where that is none, of all."""
-        kept: dict[str, Order] = {}
+        groups: list[tuple[Sequence[Compared], Sequence[Request]]] = []
+        for number in dict.fromkeys(key.number.value for key in self.study.keys if key.rule == ACCESSION_NUMBER):
+            named = [one for one in left if one.shares(ACCESSION_NUMBER, number)]
+            if named:
+                about = [r for r in self.requests if r.accession_number is None or r.accession_number.value == number]
+                groups.append((named, about))
+        kept: dict[str, Compared] = {}
         unresolved: list[Finding] = []
-        for number in dict.fromkeys(k.number.value for k in self.study.keys if k.rule == ACCESSION_NUMBER):
-            named = [order for order in left if self._shares(order, ACCESSION_NUMBER, number)]
-            items = [r for r in self.requests if r.accession_number is None or r.accession_number.value == number]
-            meant, narrowed = self._meant(named, items)
-            kept |= {order.id: order for order in meant}
-            if len(meant) > 1 and not narrowed and not all(self._shares(o, STUDY_INSTANCE_UID) for o in meant):
-                unresolved += map(_unresolved, meant)
-        chosen = list(kept.values()) or self._meant(left, self.requests)[0]
-        return sorted(chosen, key=lambda order: order.id), unresolved
+        for orders, items in groups or [(left, self.requests)]:
+            meant, narrowed = self._meant(orders, items)
+            kept |= {one.order.id: one for one in meant}
+            if not narrowed and _share_all_they_share(meant) and not all(o.shares(STUDY_INSTANCE_UID) for o in meant):
+                unresolved += [_unresolved(one.order) for one in meant]
+        return [one for _, one in sorted(kept.items())], unresolved
 
-    def _meant(self, orders: Sequence[Order], items: Sequence[Request]) -> tuple[list[Order], bool]:
+    def _meant(self, orders: Sequence[Compared], items: Sequence[Request]) -> tuple[list[Compared], bool]:
         """Those with the strongest keys, narrowed to what request items name, and whether any did.
 
         When they name one of the strongest, another that they name for this patient is meant with it: one study can
         be made for several requested procedures, and then has the Study Instance UID of one of them.
         """
-        strongest = self._strongest(orders)
-        named = {order.id: order for item in items for order in self._strongest(_named(item, orders))}
-        if any(order.id in named for order in strongest):
-            return [o for o in named.values() if o in strongest or self.patient[o.id] is Comparison.SAME], True
+        strongest = _strongest(orders)
+        named = {one.order.id: one for item in items for one in _strongest(_named(item, orders))}
+        if any(one.order.id in named for one in strongest):
+            return [o for o in named.values() if o in strongest or o.patient is Comparison.SAME], True
         return strongest, False
 
-    def _strongest(self, orders: Sequence[Order]) -> list[Order]:
-        """Those with the strongest key; among these, those with the next."""
-        left = list(orders)
-        for rule in RULES:
-            left = [order for order in left if self._shares(order, rule.name)] or left
-        return left
+    def _requests_without_order(self, linked: Sequence[Compared]) -> list[Finding]:
+        """Each number of a request item for which no order, or not the one that the item names, is linked.
 
-    def _requests_without_order(self, kept: Sequence[Order]) -> list[Finding]:
-        """Each accession number of a request item for which no order, or not the one that the item names, is linked."""
-        linked = {order.id for order in kept}
-        missing: dict[str, Identifier] = {}
-        for item in self.requests:
-            number = item.accession_number
-            if number and not is_placeholder(number.value):
-                of_number = [o for o in self.candidates if self._shares(o, ACCESSION_NUMBER, number.value)]
-                if linked.isdisjoint(o.id for o in _named(item, of_number) or of_number):
-                    missing.setdefault(number.value, number)
+        It is the accession number, else an order number that every linked order states otherwise.
+        """
+        missing: dict[tuple[str, str], Identifier] = {}
+        for item in self.requests if linked else ():
+            rule, number = _number(item)
+            if number is None:
+                continue
+            sharing = [one for one in self.candidates if one.shares(rule, number.value)]
+            named = (_named(item, sharing) or sharing) if rule == ACCESSION_NUMBER else sharing
+            unlinked = {one.order.id for one in linked}.isdisjoint(one.order.id for one in named)
+            if unlinked and (rule == ACCESSION_NUMBER or all(_stated(one.order, rule) for one in linked)):
+                missing.setdefault((rule, number.value), number)
         return [Finding("request-without-order", received=received(number)) for number in missing.values()]
 
-    def _one_patient(self, orders: Sequence[Order]) -> bool:
-        """Two orders are one patient's when they say so, or the same, or when both are the patient of the study."""
+    def _one_patient(self, orders: Sequence[Compared]) -> bool:
+        """Two orders are one patient's when they say so, or the same, or when both are the patient of one object."""
 
-        def together(one: Order, other: Order) -> bool:
-            outcome = compare(one.identity, other.identity)
-            if outcome is Comparison.UNKNOWN and (one.identity != other.identity or one.identity == Identity()):
-                return self.patient[one.id] is self.patient[other.id] is Comparison.SAME
+        def together(one: Compared, other: Compared) -> bool:
+            ours, theirs, persons = one.order.identity, other.order.identity, self.study.persons
+            outcome = compare(ours, theirs, persons)
+            if outcome is Comparison.UNKNOWN and (ours != theirs or ours == Identity()):
+                same = [
+                    [compare(identity, who, persons) is Comparison.SAME for who in self.study.patients]
+                    for identity in (ours, theirs)
+                ]
+                return any(map(all, zip(*same, strict=True)))
             return outcome is not Comparison.DIFFERENT
 
         return all(together(one, other) for one, other in combinations(orders, 2))
 
-    def _describe(
-        self,
-        verdict: Verdict,
-        findings: Sequence[Finding],
-        *,
-        reason: str | None = None,
-        against: Sequence[Finding] = (),
-        kept: Sequence[Order] = (),
-    ) -> Decision:
-        """The verdict with all that led to it; when linked, only what is linked is warned about."""
-        warned = {order.id: warnings(order, self.study) for order in self.candidates}
-        rules = (rule.name for rule in RULES if any(self._shares(order, rule.name) for order in kept))
-        return Decision(
-            verdict=verdict,
-            reason=reason,
-            rule=next(rules, None),
-            orders=tuple(order.id for order in kept),
-            evidence=tuple(e for o in self.candidates for e in evidence(o, self.shared[o.id], self.study)),
-            warnings=(*findings, *(finding for order in kept or self.candidates for finding in warned[order.id])),
-            contradictions=(*against, *(f for order in self.candidates for f in self.contradictions[order.id])),
-            candidates=tuple(
-                Candidate(
-                    order.id,
-                    keys=tuple(dict.fromkeys(key.rule for key in self.shared[order.id])),
-                    contradictions=_codes(self.contradictions[order.id]),
-                    warnings=_codes(warned[order.id]),
-                )
-                for order in self.candidates
-            ),
-        )
+    def _suggested(self) -> dict[str, tuple[str, ...]]:
+        """The orders that share no key and are suggested, by id, each with the codes of why."""
+        cancelled = [one.order for one in self.candidates if one.order.status == "cancelled"]
+        policy = self.study.persons.policy
+        reasons = {
+            one.order.id: (
+                *((PATIENT_MODALITY_DAY,) if is_same_day_s(one, self.study) else ()),
+                *((REPLACEMENT,) if any(replaces(one.order, order, policy) for order in cancelled) else ()),
+            )
+            for one in self.orders
+            if not one.shared
+        }
+        return {order_id: codes for order_id, codes in reasons.items() if codes}
+
+
+def _overridden(finding: Finding) -> Finding:
+    return replace(finding, code=f"overridden-{finding.code}")
 
 
 def _codes(findings: Iterable[Finding]) -> tuple[str, ...]:
@@ -206,20 +301,60 @@ def _codes(findings: Iterable[Finding]) -> tuple[str, ...]:
 
 
 def _unresolved(order: Order) -> Finding:
-    """One of several requested procedures under one accession number that nothing narrows."""
+    """One of several requested procedures that nothing tells apart."""
     stated = order.requested_procedure_id
     return Finding("procedure-unresolved", order.id, ordered(stated) if stated else None)
 
 
-def _named(item: Request, orders: Sequence[Order]) -> list[Order]:
+def _share_all_they_share(orders: Sequence[Compared]) -> bool:
+    """Whether the keys of two of the orders tell them apart in nothing."""
+    return len({frozenset((key.rule, key.received) for key in one.shared) for one in orders}) < len(orders)
+
+
+def _of_several_issuers(orders: Sequence[Compared]) -> bool:
+    """Whether one number of the study, stated without an issuer, is two different numbers of the orders."""
+    by_number = [one for one in orders if not one.shares(STUDY_INSTANCE_UID)]
+    keys = [[key for key in one.shared if key.received.issuer is None] for one in by_number]
+    return any(
+        a.rule == b.rule
+        and a.received.value == b.received.value
+        and not comparable_issuers(a.ordered.issuer, b.ordered.issuer)
+        for ours, theirs in combinations(keys, 2)
+        for a, b in product(ours, theirs)
+    )
+
+
+def _strongest(orders: Sequence[Compared]) -> list[Compared]:
+    """Those with the strongest key; among these, those with the next."""
+    left = list(orders)
+    for rule in RULES:
+        left = [one for one in left if one.shares(rule.name)] or left
+    return left
+
+
+def _number(item: Request) -> tuple[str, Identifier | None]:
+    """What names a request, and by which rule."""
+    numbers = (
+        (ACCESSION_NUMBER, item.accession_number),
+        (FILLER_ORDER_NUMBER, item.filler_order_number),
+        (PLACER_ORDER_NUMBER, item.placer_order_number),
+    )
+    return next(((rule, n) for rule, n in numbers if n and not is_placeholder(n.value)), (ACCESSION_NUMBER, None))
+
+
+def _stated(order: Order, rule: str) -> Identifier | None:
+    return order.filler_order_number if rule == FILLER_ORDER_NUMBER else order.placer_order_number
+
+
+def _named(item: Request, orders: Sequence[Compared]) -> list[Compared]:
     """The orders that a request item names by requested procedure ID, and among these by scheduled procedure step ID.
 
     A step ID is unique within its procedure alone (DESIGN 4.1): it says nothing where the procedures differ.
     """
     procedure, step = item.requested_procedure_id, item.scheduled_procedure_step_id
-    agreeing = [o for o in orders if procedure and _value(o.requested_procedure_id) == procedure.value]
-    open_ones = agreeing or [o for o in orders if procedure is None or o.requested_procedure_id is None]
-    return [o for o in open_ones if step and step.value in _steps(o)] or agreeing
+    agreeing = [o for o in orders if procedure and _value(o.order.requested_procedure_id) == procedure.value]
+    open_ones = agreeing or [o for o in orders if procedure is None or o.order.requested_procedure_id is None]
+    return [o for o in open_ones if step and step.value in _steps(o.order)] or agreeing
 
 
 def _value(stated: Stated | None) -> str | None:

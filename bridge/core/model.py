@@ -202,6 +202,7 @@ class Instance(Value):
     attributes_modified_at: str | None = None  # latest (0400,0562), RFC 3339
     warnings: tuple[str, ...] = ()  # what is odd about the header: places, never values
     rejects: RejectionNote | None = None
+    station_name: str | None = None  # (0008,1010)
 
 
 class PatientUpdate(Value):

@@ -5,19 +5,23 @@ another patient's record.
 """
 
 import unicodedata
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from bridge.core.model import Identifier, Issuer, Patient, PersonName
-from bridge.core.struct import Value
+from msgspec import UNSET
 
-# HL7 table 0203, the types that belong to one person: medical record, internal, external, national unique identifier.
-PERSON_TYPES = frozenset({None, "MR", "PI", "PT", "NI"})
+from bridge.core.identifiers import PERSON_TYPES as PERSON_TYPES
+from bridge.core.identifiers import PLACEHOLDERS as PLACEHOLDERS
+from bridge.core.identifiers import comparable_issuers as comparable_issuers
+from bridge.core.identifiers import designator as designator
+from bridge.core.identifiers import is_placeholder as is_placeholder
+from bridge.core.identifiers import of_one_person
+from bridge.core.model import Identifier, Patient, PatientStatement, PersonName
+from bridge.core.persons import NO_MERGES, Persons
+from bridge.core.struct import Value, encode
 
-# What people type when a field insists on a value.
-PLACEHOLDERS = frozenset({"NONE", "NULL", "N/A", "NA", "UNKNOWN", "UNK", "ANONYMOUS", "ANON", "TEST", "X"})
 _PLACEHOLDER_FAMILY_NAMES = PLACEHOLDERS - {"NA", "X"}  # which are people's names
 _PLACEHOLDER_DATES = frozenset({"1900-01-01", "1800-01-01", "1899-12-30", "0001-01-01", "9999-12-31"})
 # Given names of the newborn until they have one: twins share them, and the birth date.
@@ -53,10 +57,64 @@ def identity(patient: Patient) -> Identity:
     )
 
 
-def compare(one: Identity, other: Identity) -> Comparison:
+def identity_of(statements: Iterable[PatientStatement], persons: Persons = NO_MERGES) -> Identity:
+    """The identifiers as last stated, and every name and birth date stated of this person, the newest first."""
+    own = about_current_patient(statements, persons)
+    return stated_identity(newest_fields(own), own)
+
+
+def about_current_patient(
+    statements: Iterable[PatientStatement], persons: Persons = NO_MERGES
+) -> list[PatientStatement]:
+    """Those about the person whose identifiers were stated last, the oldest first.
+
+    An order that is moved to another patient keeps nothing of the earlier one. A statement without an identifier is
+    about the patient of the one before it.
+    """
+    oldest_first = sorted(statements, key=_age)
+    meant: list[Identifier] = []
+    about = []
+    for statement in oldest_first:
+        meant = person_identifiers(Identity(statement.identifiers or ()), persons) or meant
+        about.append(meant)
+    return [
+        statement
+        for statement, theirs in zip(oldest_first, about, strict=True)
+        if theirs is meant or not theirs or any(persons.same(a, b) for a in theirs for b in meant)
+    ]
+
+
+def newest_fields(statements: Iterable[PatientStatement]) -> Patient:
+    """The newest statement of each field, whomever it is about."""
+    known: dict[str, Any] = {}
+    for statement in sorted(statements, key=_age):
+        known |= {name: value for name in _FIELDS if (value := getattr(statement, name)) is not UNSET}
+    return Patient(**known)
+
+
+def stated_identity(patient: Patient, statements: Iterable[PatientStatement]) -> Identity:
+    """A patient with every name and birth date that these statements give, the newest first."""
+    newest_first = sorted(statements, key=_age, reverse=True)
+    return Identity(
+        identifiers=patient.identifiers,
+        names=tuple(dict.fromkeys(name for s in newest_first for name in s.names or ())),
+        birth_dates=tuple(dict.fromkeys(s.birth_date for s in newest_first if isinstance(s.birth_date, str))),
+        sex=patient.sex,
+    )
+
+
+_FIELDS = Patient.__struct_fields__
+
+
+def _age(statement: PatientStatement) -> tuple[str, bytes]:
+    """Oldest first; at one time by content, so that arrival never matters."""
+    return statement.message_time.rstrip("Z"), encode(statement)
+
+
+def compare(one: Identity, other: Identity, persons: Persons = NO_MERGES) -> Comparison:
     """Whether two identities are one person's (DESIGN 4.3, in its order)."""
     name, birth_date = compare_names(one, other), compare_birth_dates(one, other)
-    shared = compare_identifiers(one, other)
+    shared = compare_identifiers(one, other, persons)
     if name is False and birth_date is False:
         return Comparison.DIFFERENT
     if shared is not None:
@@ -69,9 +127,9 @@ def compare(one: Identity, other: Identity) -> Comparison:
 # Each comparison: True where something agrees, False where all that can be compared differs, None where nothing can.
 
 
-def compare_identifiers(one: Identity, other: Identity) -> bool | None:
-    """By the identifiers of one person whose issuers do not rule it out."""
-    return _overall(a.value == b.value for a, b in identifier_pairs(one, other))
+def compare_identifiers(one: Identity, other: Identity, persons: Persons = NO_MERGES) -> bool | None:
+    """By the identifiers of one person whose issuers do not rule it out, or that are one person by merges."""
+    return _overall(persons.same(a, b) for a, b in identifier_pairs(one, other, persons))
 
 
 def compare_names(one: Identity, other: Identity) -> bool | None:
@@ -98,13 +156,15 @@ def _overall(outcomes: Iterable[bool | None]) -> bool | None:
 # What is compared, pair by pair, so that whoever reports an outcome can show what led to it.
 
 
-def identifier_pairs(one: Identity, other: Identity) -> list[tuple[Identifier, Identifier]]:
-    """The identifiers that can be compared."""
+def identifier_pairs(
+    one: Identity, other: Identity, persons: Persons = NO_MERGES
+) -> list[tuple[Identifier, Identifier]]:
+    """The identifiers that can be compared: `persons.same` says which agree."""
     return [
         (a, b)
-        for a in person_identifiers(one)
-        for b in person_identifiers(other)
-        if comparable_issuers(a.issuer, b.issuer)
+        for a in person_identifiers(one, persons)
+        for b in person_identifiers(other, persons)
+        if comparable_issuers(a.issuer, b.issuer, persons.policy) or persons.same(a, b)
     ]
 
 
@@ -128,34 +188,9 @@ def birth_date_pairs(one: Identity, other: Identity) -> list[tuple[str, str, boo
     ]
 
 
-def person_identifiers(who: Identity) -> list[Identifier]:
-    """The identifiers that belong to one person: no visit, account or insurance numbers, no placeholders."""
-    return [i for i in who.identifiers if i.type_code in PERSON_TYPES and not is_placeholder(i.value)]
-
-
-def is_placeholder(value: str, words: Container[str] = PLACEHOLDERS) -> bool:
-    """Whether a value stands for "no value"."""
-    return value.strip().upper() in words or not value.strip(" 0-.*?")
-
-
-def comparable_issuers(one: Issuer | None, other: Issuer | None) -> bool:
-    """Whether two identifiers may be compared: both issuers present and different means no (DESIGN 4.2)."""
-    ours, theirs = designator(one), designator(other)
-    if not any(ours) or not any(theirs):
-        return True
-    if ours[1] and theirs[1]:
-        return ours[1] == theirs[1]
-    return bool({*ours} & {*theirs} - {""})
-
-
-def designator(issuer: Issuer | None) -> tuple[str, str]:
-    """Namespace and universal ID without case, even where one field holds a whole HD joined by `&`; "" for none."""
-    if issuer is None:
-        return "", ""
-    stated = [(part or "").casefold() for part in (issuer.namespace_id, issuer.universal_id)]
-    joined = next((part for part in stated if "&" in part), None)
-    namespace, universal = joined.split("&")[:2] if joined else stated
-    return namespace.strip(), universal.strip()
+def person_identifiers(who: Identity, persons: Persons = NO_MERGES) -> list[Identifier]:
+    """The identifiers that belong to one person: no account or insurance number, no re-used one, no placeholder."""
+    return [i for i in of_one_person(who.identifiers, persons.policy) if persons.identifies(i)]
 
 
 class _Name(NamedTuple):

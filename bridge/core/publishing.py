@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from bridge.core.decision import Decision
 from bridge.core.events import (
+    Change,
     CloudEvent,
     Correlation,
     Data,
@@ -17,15 +18,17 @@ from bridge.core.events import (
     PublishedInstance,
     PublishedNumber,
     PublishedOrder,
+    PublishedOrderNumbers,
     PublishedPatient,
     PublishedPatientIdentifier,
+    PublishedReport,
     PublishedStudy,
     Retrieve,
     SeriesSummary,
     event_type,
     schema_id,
 )
-from bridge.core.model import Identifier, Instance, Patient, Stated, Statement
+from bridge.core.model import Identifier, Instance, OrderNumbers, Patient, Report, Stated, Statement
 from bridge.core.orders import Order
 from bridge.core.ports import Outbound
 from bridge.core.reconciliation import reconcile
@@ -121,6 +124,16 @@ def published_order(order: Order) -> PublishedOrder:
         ordering_provider=order.ordering_provider,
         scheduled_steps=order.scheduled_steps,
         source=order.source,
+        replaces=_published_numbers(order.replaces),
+        parent=_published_numbers(order.parent),
+    )
+
+
+def _published_numbers(numbers: OrderNumbers | None) -> PublishedOrderNumbers | None:
+    if numbers is None:
+        return None
+    return PublishedOrderNumbers(
+        published_number(numbers.placer_order_number), published_number(numbers.filler_order_number)
     )
 
 
@@ -162,6 +175,30 @@ def published_study(uid: str, statements: tuple[Statement, ...], series: tuple[S
         number_of_instances=sum(one.number_of_instances for one in series),
         series=series,
     )
+
+
+def published_report(report: Report) -> PublishedReport:
+    return PublishedReport(
+        placer_order_number=published_number(report.placer_order_number),
+        filler_order_number=published_number(report.filler_order_number),
+        accession_number=published_number(next(iter(report.accession_numbers), None)),
+        requested_procedure_id=_text(report.requested_procedure_id),
+        result_status=report.result_status,
+        reported_at=report.reported_at,
+        procedure=report.procedure,
+        source=report.source,
+    )
+
+
+def changes(before: Any, after: Any, pointer: str = "") -> list[Change]:
+    """Where two JSON values differ; lists of other lengths differ as a whole."""
+    if isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys():
+        parts = [(name, before[name], after[name]) for name in after]
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        parts = [(str(i), one, other) for i, (one, other) in enumerate(zip(before, after, strict=True))]
+    else:
+        return [] if before == after else [Change(pointer, before, after)]
+    return [change for name, one, other in parts for change in changes(one, other, f"{pointer}/{name}")]
 
 
 def instance_data(

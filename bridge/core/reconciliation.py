@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from bridge.core.identifiers import is_placeholder, of_one_person
 from bridge.core.model import Patient, Statement
 from bridge.core.orders import Order
-from bridge.core.patients import is_placeholder, person_identifiers
 from bridge.core.struct import Value
 
 
@@ -54,7 +54,8 @@ def _study_uids(order: Order) -> list[str]:
 
 
 def _patient_ids(order: Order) -> list[str]:
-    return [i.value for i in person_identifiers(order.identity)]
+    """Those of the patient as known now: a number that was merged away is what the order does not say any more."""
+    return [i.value for i in of_one_person(order.patient.identifiers)]
 
 
 def _birth_date(header: Patient, order: Order) -> list[str | None]:

@@ -1,4 +1,5 @@
-"""What is shown to people and programs without what patients, or their orders, could be recognised by."""
+"""What is shown to people and programs: without what patients, or their orders, could be recognised by, where that is
+asked for, and never with what would steer a terminal."""
 
 from typing import Any
 
@@ -24,3 +25,8 @@ def _redacted(name: str, known: Any, hidden: set[str]) -> Any:
     if name == _SHOWN:
         return known
     return HIDDEN if name in hidden and known else redacted(known)
+
+
+def printable(text: str) -> str:
+    """Text without what would steer the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

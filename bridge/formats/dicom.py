@@ -15,6 +15,11 @@ from bridge.core.model import Identifier, Instance, Issuer, Patient, Request, St
 from bridge.formats.dicom_charsets import unknown_character_set
 from bridge.formats.dicom_elements import DataSet, tag_name
 from bridge.formats.dicom_part10 import read_part10
+from bridge.formats.dicom_rejections import (
+    CONCEPT_NAME_CODE_SEQUENCE,
+    CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE,
+    rejection_note,
+)
 from bridge.formats.dicom_values import (
     attribute_tag,
     json_model,
@@ -41,10 +46,12 @@ _READ = frozenset(
         _SPECIFIC_CHARACTER_SET := 0x00080005,
         _SOP_CLASS_UID := 0x00080016,
         _SOP_INSTANCE_UID := 0x00080018,
+        _STUDY_DATE := 0x00080020,
         _ACCESSION_NUMBER := 0x00080050,
         _ISSUER_OF_ACCESSION_NUMBER_SEQUENCE := 0x00080051,
         _MODALITY := 0x00080060,
         _TIMEZONE_OFFSET_FROM_UTC := 0x00080201,
+        _STATION_NAME := 0x00081010,
         _PATIENT_NAME := 0x00100010,
         _PATIENT_ID := 0x00100020,
         _ISSUER_OF_PATIENT_ID := 0x00100021,
@@ -64,7 +71,9 @@ _READ = frozenset(
         _REQUEST_ATTRIBUTES_SEQUENCE := 0x00400275,
         _PLACER_ORDER_NUMBER := 0x00402016,
         _FILLER_ORDER_NUMBER := 0x00402017,
+        CONCEPT_NAME_CODE_SEQUENCE,
         _REFERENCED_REQUEST_SEQUENCE := 0x0040A370,
+        CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE,
         _ORIGINAL_ATTRIBUTES_SEQUENCE := 0x04000561,
     )
 )
@@ -115,6 +124,8 @@ def read_instance(
         statement=_statement(header),
         dicom=json_model(header, kept),
         attributes_modified_at=_modified_at(header),
+        rejects=rejection_note(header, sop_class_uid),
+        station_name=text(header, _STATION_NAME),
         warnings=header.warnings,
     )
 
@@ -163,6 +174,7 @@ def _statement(header: DataSet) -> Statement:
         patient=_patient(header),
         patient_identity_removed=_patient_identity_removed(header),
         modality=modalities[0] if modalities else None,
+        study_date=whole_date(header, _STUDY_DATE),
     )
 
 

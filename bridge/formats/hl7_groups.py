@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bridge.core.errors import Invalid
-from bridge.core.model import Code, Identifier
+from bridge.core.model import Code, Identifier, OrderNumbers
 from bridge.formats.hl7 import Segment
 from bridge.formats.hl7_reader import Reader
-from bridge.formats.hl7_values import Said, code, distinct, entity, every, first, known
+from bridge.formats.hl7_values import Said, code, distinct, entity, entity_of_pair, every, first, known
 
 _NOT_IMAGING = frozenset(("RXO", "ODS", "ODT", "RQD", "RQ1"))  # ORM^O01: pharmacy, diet, supply in the place of OBR
 
@@ -118,6 +118,15 @@ def _only(reader: Reader, segment: Segment | None, number: int) -> Said[Identifi
     if segment and len(distinct(said) or ()) > 1:
         reader.warnings.append(f"{segment.where(number)}: several numbers, the first is taken")
     return first(*said)
+
+
+def parent_order(group: Group) -> OrderNumbers | None:
+    """ORC-8, else OBR-29: the order that this one was made from, or is related to."""
+    for segment, number in ((group.order, 8), (group.detail, 29)):
+        placer, filler = entity_of_pair(segment, number, 1), entity_of_pair(segment, number, 2)
+        if placer or filler:
+            return OrderNumbers(placer, filler)
+    return None
 
 
 def requested_procedure(group: Group) -> Said[Code]:

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from bridge.core.model import Code, OrderUpdate, ScheduledStep, Stated
 from bridge.formats.hl7 import Segment
-from bridge.formats.hl7_groups import Group, order_number, requested_procedure
+from bridge.formats.hl7_groups import Group, order_number, parent_order, requested_procedure
 from bridge.formats.hl7_reader import Reader, written
 from bridge.formats.hl7_values import (
     Said,
@@ -30,18 +30,25 @@ from bridge.formats.hl7_values import (
     texts,
 )
 
+RELATIONS = {"CH": "parent", "RO": "replaces"}  # what another order is to one with this order control
 _PRIORITIES = {"S": "STAT", "A": "HIGH", "P": "HIGH", "C": "HIGH", "R": "ROUTINE", "T": "MEDIUM"}  # tables 0485, 0027
 
 
 def updates(reader: Reader, group: Group) -> Iterator[OrderUpdate]:
-    """One update for each IPC, or one where there is none."""
+    """One update for each IPC, or one where there is none.
+
+    IPC-10 D (table 0206) cancels the requested procedure; a step that is deleted beside others of it is only left out.
+    """
     order, detail, patient = group.order, group.detail, group.patient
     ordered_at = reader.moment(order, 9)
+    control = known(_upper(text(order, 1)))
+    relation = RELATIONS.get(control or "")
+    parent = parent_order(group) if relation else None
     alike: dict[str, Any] = {
         "message_time": reader.message_time(known(ordered_at)),
-        "order_control": known(text(order, 1)),
+        "order_control": control,
         "source": reader.source,
-        "order_status": text(order, 5),
+        "order_status": _upper(text(order, 5)),
         "placer_order_number": order_number(reader, group, 2),
         "filler_order_number": order_number(reader, group, 3),
         "procedure": requested_procedure(group),
@@ -51,6 +58,7 @@ def updates(reader: Reader, group: Group) -> Iterator[OrderUpdate]:
         "ordered_at": written(ordered_at),
         **reader.patient_fields(patient, group.visit),
         "ordering_provider": first(person(order, 12), person(detail, 16)),
+        **({relation: parent} if relation and parent else {}),
     }
     start = _scheduled_start(reader, group)
     # A ZDS or OBR-18 that repeats what one IPC says is about that one; any other value contradicts them all.
@@ -58,16 +66,29 @@ def updates(reader: Reader, group: Group) -> Iterator[OrderUpdate]:
     studies = [every(stated, procedure, 3, 1) for procedure in group.procedures]
     more_accessions = news(every(entity, detail, 18, 0), chain(*accessions))
     more_studies = news([said for study in group.studies for said in every(stated, study, 1, 1)], chain(*studies))
+    kept = {_told(one) for one in group.procedures if not _is_deleted(one)}
     for index, procedure in enumerate(group.procedures or (None,)):
-        step = _step(group, procedure, start)
+        deleted = _is_deleted(procedure)
+        if deleted and _told(procedure) in kept:
+            continue
+        step = None if deleted else _step(group, procedure, start)
         yield OrderUpdate(
-            **alike,
+            **(alike | {"order_control": "CA"} if deleted else alike),
             accession_numbers=distinct([*(accessions[index] if procedure else ()), *more_accessions]),
             study_instance_uids=distinct([*(studies[index] if procedure else ()), *more_studies]),
             requested_procedure_id=first(stated(procedure, 2, 1), stated(detail, 19)),
             modality=_modality(group, procedure),
             scheduled_steps=(step,) if step else UNSET,
         )
+
+
+def _is_deleted(procedure: Segment | None) -> bool:
+    return _upper(text(procedure, 10)) == "D"
+
+
+def _told(procedure: Segment | None) -> tuple[Said[str], Said[str]]:
+    """What tells one requested procedure of a group from another: its ID and its study."""
+    return text(procedure, 2), text(procedure, 3)
 
 
 def _scheduled_start(reader: Reader, group: Group) -> str | None:
@@ -117,6 +138,10 @@ def _performing_physician(detail: Segment | None) -> str | None:
     if detail is None or not components:
         return None
     return person_name(detail.encoding, detail.encoding.subcomponents(components[0])[1:7])
+
+
+def _upper(said: Said[str]) -> Said[str]:
+    return said.upper() if isinstance(said, str) else said
 
 
 def _coded_text(detail: Segment | None, number: int) -> Iterator[Said[str]]:

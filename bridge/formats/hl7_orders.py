@@ -3,19 +3,22 @@
 One update is one requested procedure, as IHE RAD-4 and HL7 2.5.1 4.5.6 (IPC) understand it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from bridge.core.errors import Invalid
 from bridge.core.limits import Limits
-from bridge.core.model import Filtered, Identifier, OrderUpdate, Stated
+from bridge.core.model import Filtered, Identifier, OrderNumbers, OrderUpdate, Stated
+from bridge.formats.hl7 import Segment
 from bridge.formats.hl7_groups import Group, groups
-from bridge.formats.hl7_order_group import updates
+from bridge.formats.hl7_order_group import RELATIONS, updates
 from bridge.formats.hl7_reader import Reader
 from bridge.formats.hl7_values import first, known, text
 
+_AHEAD = {"RP": "RO", "RQ": "RO", "RU": "RO", "PA": "CH"}  # order controls that call for others behind them
 _MAY_DIFFER = frozenset(("message_time", "scheduled_steps", "modality", "accession_numbers", "study_instance_uids"))
 
 
@@ -35,7 +38,8 @@ def read_orders(reader: Reader, limits: Limits) -> tuple[OrderUpdate, ...] | Fil
         return Filtered(f"no imaging order: {found[0].not_imaging} stands in the place of OBR")
     if sum(len(group.procedures) or 1 for group in imaging) > limits.max_orders:  # each is compared with each
         raise limits.exceeded("max_orders")
-    return _one_each(((group, update) for group in imaging for update in updates(reader, group)), reader.warnings)
+    stated = ((group, update) for group in imaging for update in updates(reader, group))
+    return _one_each(_with_those_ahead(stated), reader.warnings)
 
 
 def _without_prior_results(found: list[Group], reader: Reader) -> list[Group]:
@@ -49,6 +53,29 @@ def _without_prior_results(found: list[Group], reader: Reader) -> list[Group]:
     if len(ordered) < len(found):
         reader.warnings.append(f"groups of prior results: {len(found) - len(ordered)}, not read as orders")
     return ordered
+
+
+def _with_those_ahead(stated: Iterable[tuple[Group, OrderUpdate]]) -> Iterator[tuple[Group, OrderUpdate]]:
+    """Replacements with the orders that they replace, children with their parents, where these stand ahead of them.
+
+    HL7 2.5.1, 4.5.1.1. The first belongs to the first ahead, and so on; where more follow, they belong to the last.
+    """
+    ahead: dict[Any, OrderNumbers] = {}
+    behind: list[Any] = []
+    call: tuple[Segment | None, str] = (None, "")  # whose orders, and which order control follows them
+    for group, update in stated:
+        control = update.order_control or ""
+        numbers = OrderNumbers(known(update.placer_order_number), known(update.filler_order_number))
+        if control in _AHEAD and numbers != OrderNumbers():
+            if behind or call != (group.patient, _AHEAD[control]):
+                ahead, behind, call = {}, [], (group.patient, _AHEAD[control])
+            ahead.setdefault(_bare(numbers), numbers)
+        elif ahead and call == (group.patient, control):
+            if _bare(numbers) not in behind:
+                behind.append(_bare(numbers))
+            place = min(behind.index(_bare(numbers)), len(ahead) - 1)
+            update = replace(update, **{RELATIONS[control]: [*ahead.values()][place]})
+        yield group, update
 
 
 def _one_each(stated: Iterable[tuple[Group, OrderUpdate]], warnings: list[str]) -> tuple[OrderUpdate, ...]:
@@ -114,6 +141,8 @@ def _bare(said: Any) -> Any:
     """A value without the place it stands in; None for none."""
     if isinstance(said, tuple):
         return frozenset(_bare(one) for one in said)
+    if isinstance(said, OrderNumbers):
+        return (_bare(said.placer_order_number), _bare(said.filler_order_number))
     if isinstance(said, Identifier):
         return (said.value, said.issuer)
     return said.value if isinstance(said, Stated) else said or None

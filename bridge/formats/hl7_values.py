@@ -75,6 +75,16 @@ def entity(segment: Segment | None, field: int, component: int = 1, repetition: 
     return Identifier(value, segment.where(field, repetition, component), issuer)
 
 
+def entity_of_pair(segment: Segment | None, field: int, component: int) -> Identifier | None:
+    """An EI of an EIP, its parts subcomponents: the placer's is component 1, the filler's 2 (HL7 2.5.1, 2.A.29)."""
+    parts = segment.components(field)[component - 1 : component] if segment else []
+    if segment is None or not parts:
+        return None
+    value, *authority = segment.encoding.subcomponents(parts[0])
+    said, issuer = known(_text(segment.encoding, value)), _issuer(segment.encoding, authority)
+    return Identifier(said, segment.where(field, 1, component), issuer) if said and _is_usable(said, issuer) else None
+
+
 def every(
     read: Callable[[Segment | None, int, int, int], Said[T]], segment: Segment | None, field: int, component: int
 ) -> list[Said[T]]:

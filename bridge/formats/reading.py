@@ -4,7 +4,7 @@ First a message is taken out of its envelope (`contents`), then read (`read`): o
 alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.message import Message as Header
 from enum import StrEnum
 
@@ -14,6 +14,7 @@ from bridge.core.channel import READ_MESSAGES, Channel, DataType
 from bridge.core.errors import ConfigError, Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.core.model import Filtered, Reading
+from bridge.core.normalisation import Normalisation, names_nobody, normalised
 from bridge.core.ports import Inbound
 from bridge.core.struct import Value
 from bridge.formats import dicom_json, dicom_xml, hl7, hl7_batches, hl7_charsets, hl7_xml, references
@@ -136,12 +137,15 @@ def contents(inbound: Inbound, data_type: DataType, limits: Limits = DEFAULT_LIM
 
 
 def read(content: Content, channel: Channel, limits: Limits = DEFAULT_LIMITS) -> Reading | Filtered:
-    """What a message says.
+    """What a message says, its identifiers as the channel's rules for values make them.
 
     Raises:
         Invalid: it cannot be read; code and reason say why, and hold no value of it.
     """
-    return _READERS[content.form](content, channel, limits)
+    said = _READERS[content.form](content, channel, limits)
+    if channel.normalisation is None or isinstance(said, Filtered):
+        return said
+    return _normalised(said, channel.normalisation, content.message.headers)
 
 
 def read_or_refused(
@@ -188,6 +192,17 @@ def hl7_message(content: Content, channel: Channel, limits: Limits = DEFAULT_LIM
     message = hl7.parse(er7.text.encode(), "UTF-8", "UTF-8", limits)
     message.warnings = (*er7.warnings, *message.warnings)
     return message
+
+
+def _normalised(said: Reading, rules: Normalisation, headers: Mapping[str, str]) -> Reading | Filtered:
+    """What remains of a message; a patient, merge or link of whose identifiers none does is not read."""
+    facts = [normalised(fact, rules, headers) for fact in said.facts]
+    kept = tuple(fact for fact in facts if not names_nobody(fact))
+    if facts and not kept:
+        return Filtered("by the channel's rules no identifier of its patient is a value")
+    if len(kept) == len(facts):
+        return Reading(kept, said.warnings)
+    return Reading(kept, (*said.warnings, "by the channel's rules no identifier of a patient is a value: not read"))
 
 
 def _read_hl7(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:

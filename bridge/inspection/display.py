@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bridge.core.redaction import printable
 from bridge.formats.dicom_elements import as_written
 from bridge.formats.dicom_names import attribute_name
 from bridge.inspection.facts import Inspected, SegmentSeen
@@ -41,7 +42,7 @@ def as_text(messages: Sequence[Inspected], width: int) -> RenderableType:
 
 def _message(one: Inspected, held: int, width: int) -> Iterator[RenderableType]:
     place = f", message {one.number} of {held}" if held > 1 else ""
-    yield Text.assemble((f" {one.outcome} ", _STYLES[one.outcome]), f"  {_printable(one.file)}{place}")
+    yield Text.assemble((f" {one.outcome} ", _STYLES[one.outcome]), f"  {printable(one.file)}{place}")
     yield _table(None, _about(one), width)
     for number, fact in enumerate(one.facts, start=1):
         title = fact["fact"].replace("-", " ").capitalize()
@@ -59,7 +60,7 @@ def _table(title: str | None, rows: Iterable[Row], width: int) -> RenderableType
         table.add_column(overflow="fold")
     before = None
     for label, value, place in rows:
-        cells = [Text("" if label == before else label), Text(_printable(value)), Text(place, "dim")]
+        cells = [Text("" if label == before else label), Text(printable(value)), Text(place, "dim")]
         if width < _WIDE:
             beside = "\n" not in value and cell_len(f"{label}{value}{place}") < width - 14  # of longer labels
             cells[1:] = [Text("  " if beside else "\n").join(cell for cell in cells[1:] if cell)]
@@ -194,8 +195,3 @@ def _words(name: str) -> str:
     words = [word if word in _ACRONYMS else word.lower() for word in _WORD.findall(inner)]
     label = " ".join(words).replace("sop ", "SOP ")
     return f"{outer.removesuffix('s')} {label}" if outer else label
-
-
-def _printable(text: str) -> str:
-    """Without what would steer the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -15,7 +15,7 @@ from bridge.core.channel import Channel, DataType
 from bridge.core.errors import ConfigError, Invalid
 from bridge.core.facts import NAMES
 from bridge.core.limits import Limits
-from bridge.core.model import Fact, Filtered, Identifier, Instance, Reading, Stated
+from bridge.core.model import Fact, Filtered, Identifier, Instance, Reading, RejectionNote, Stated
 from bridge.core.ports import Inbound
 from bridge.core.redaction import redacted
 from bridge.core.struct import Value, json_name
@@ -205,6 +205,8 @@ def _stated(value: Any, name: str = "") -> Iterator[tuple[str, Identifier | Stat
     match value:
         case Identifier() | Stated():
             yield name, value
+        case RejectionNote():
+            return  # what it names are other objects
         case tuple():
             for one in value:
                 yield from _stated(one, name)

@@ -1,10 +1,11 @@
 """What the store hands out and takes back: the stored state of messages and studies, and entries of their history."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from bridge.core.decision import Decision, Verdict
 from bridge.core.events import Previous
-from bridge.core.model import Instance, Statement
+from bridge.core.model import Instance, LinkDecision, Statement
 from bridge.core.struct import Value
 
 
@@ -38,7 +39,7 @@ class StoredInstance(Value):
 
 
 class HistoryEntry(Value):
-    """One verdict about a study: what it was, and the message that led to it."""
+    """One revision of a study: its verdict, and the message, or the person, that led to it."""
 
     revision: int
     at: str
@@ -49,23 +50,43 @@ class HistoryEntry(Value):
     message: str
     message_id: str | None
     events: tuple[str, ...]
+    user: str | None = None
+
+
+Settled = Literal["never", "settled", "reopened"]
 
 
 @dataclass
 class StoredStudy:
     """A study while it is worked on: its distinct statements, its series, and the last decision.
 
-    `statements` and `series` count the current objects that share each; a count of zero is deleted when saved.
+    `statements` count the current objects that share each, `series` all but the rejected ones; a count of zero is
+    deleted when saved. `orders` and `reports` are JSON, as they were last published; `since` is when the verdict became
+    what it is. `rejections` holds (instance, note) and the note's code; `departures` (instance, other study or "").
     """
 
     uid: str
-    channel: str
+    channel: str = ""
     revision: int = 0
     decision: Decision | None = None
-    orders_digest: str = ""
-    decided_at: str = ""
+    orders: bytes = b"[]"
+    reports: bytes = b"[]"
+    since: str = ""
+    settled: Settled = "never"
+    overdue_at: str | None = None
     statements: dict[str, tuple[Statement, int]] = field(default_factory=dict)
     series: dict[tuple[str, str], int] = field(default_factory=dict)
+    rejections: dict[tuple[str, str], str] = field(default_factory=dict)
+    departures: set[tuple[str, str]] = field(default_factory=set)
+    decisions: tuple[LinkDecision, ...] = ()
 
     def current_statements(self) -> tuple[Statement, ...]:
         return tuple(statement for statement, instances in self.statements.values() if instances)
+
+
+class Due(Value):
+    """A deadline that has come: `kind` is settle or hold, `message` the last one about the study."""
+
+    study: str
+    kind: str
+    message: str

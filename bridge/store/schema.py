@@ -7,6 +7,7 @@ columns are only what is searched for. Nothing here knows a rule of correlation.
 from sqlalchemy import (
     BigInteger,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -48,14 +49,14 @@ message = Table(
     Index("message_by_message_id", "message_id"),
 )
 
-# What each HL7 message says about each requested procedure, patient, report and appointment, and the numbers that it is
-# found by. Orders are assembled from the order updates.
+# What each HL7 message says about each requested procedure, patient, report and appointment, what people decided, and
+# the numbers that it is found by. Orders are assembled from the order updates.
 fact = Table(
     "fact",
     metadata,
     Column("id", _RowId, primary_key=True, autoincrement=True),
-    Column("message", String(32), ForeignKey("message.id"), nullable=False),
-    Column("kind", String(15), nullable=False),  # order-update, patient-update, identity-change, report, appointment
+    Column("message", String(32), ForeignKey("message.id")),  # none where a person decided
+    Column("kind", String(15), nullable=False),  # as core.facts calls it
     Column("doc", LargeBinary, nullable=False),
     Column("doc_version", Integer, nullable=False),
 )
@@ -85,9 +86,23 @@ study = Table(
     Column("verdict", String(9), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("doc", LargeBinary, nullable=False),  # the decision
-    Column("orders_digest", String(32), nullable=False),  # of the orders as they were last published
-    Column("decided_at", String, nullable=False),
+    Column("orders", LargeBinary, nullable=False),  # the linked ones as they were last published
+    Column("reports", LargeBinary, nullable=False),  # as they were last published
+    Column("since", String, nullable=False),  # when the verdict became what it is
+    Column("settled", String(8), nullable=False),  # never, settled, reopened
+    Column("overdue_at", String),
     Index("study_by_verdict", "verdict"),
+)
+
+# When a study is due to settle, or to be overdue, in seconds of the clock that runs while the source is connected.
+deadline = Table(
+    "deadline",
+    metadata,
+    Column("study", String, primary_key=True),
+    Column("kind", String(6), primary_key=True),  # settle, hold
+    Column("at", Float, nullable=False),
+    Column("message", String(32), nullable=False),  # the last one about the study, which the event is caused by
+    Index("deadline_by_at", "at"),
 )
 
 # The distinct headers of a study's current objects, as far as linking looks at them, and how many share each.
@@ -118,6 +133,26 @@ instance = Table(
     Column("doc", LargeBinary, nullable=False),
     Column("doc_version", Integer, nullable=False),
     Index("instance_by_study", "study"),
+)
+
+# The objects that rejection notes (IHE RAD IOCM) take out of their study, arrived or not.
+rejection = Table(
+    "rejection",
+    metadata,
+    Column("instance", String, primary_key=True),
+    Column("note", String, primary_key=True),  # SOP Instance UID of the note
+    Column("study", String, nullable=False),
+    Column("code", String(16), nullable=False),
+    Index("rejection_by_study", "study"),
+)
+
+# The objects that came again with the header of another study (`other`), or of another patient (`other` is empty).
+departure = Table(
+    "departure",
+    metadata,
+    Column("study", String, primary_key=True),
+    Column("instance", String, primary_key=True),
+    Column("other", String, primary_key=True),
 )
 
 # Equal keys bring orders and studies together; `rule` is whatever the core calls it.

@@ -3,35 +3,49 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Executable, Row, Select, Table, bindparam, delete, func, select, union
+from sqlalchemy import Executable, Row, Select, Table, bindparam, delete, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from bridge.core.decision import Decision
 from bridge.core.facts import KINDS, NAMES, fact_keys
-from bridge.core.model import HL7Fact, Statement
+from bridge.core.instance_number import InstanceNumber
+from bridge.core.model import HL7Fact, LinkDecision, PersonFact, Statement
 from bridge.core.orders import Order
 from bridge.core.ports import Outbound
-from bridge.core.struct import encode
+from bridge.core.struct import Value, encode
 from bridge.store import schema as t
 from bridge.store.dialects import insert_into
-from bridge.store.rows import HistoryEntry, StoredInstance, StoredMessage, StoredStudy
+from bridge.store.lookups import Lookups
+from bridge.store.rows import Due, HistoryEntry, StoredInstance, StoredMessage, StoredStudy
 
 Pair = tuple[str, str]
-F = TypeVar("F", bound=HL7Fact)
 
 _IN_LIMIT = 500  # values in one IN: far below what either database allows
+
+
+class _InSeries(Value):
+    series_instance_uid: str | None
+    instance_number: InstanceNumber
+    statement: Statement
+
+
+class _Numbered(Value):
+    """As much of a stored instance as its Instance Number takes: a study may have thousands."""
+
+    instance: _InSeries
+
 
 _decode_order = msgspec.json.Decoder(Order).decode
 _decode_fact: dict[str, Callable[[bytes], Any]] = {
     kind: msgspec.json.Decoder(fact).decode for kind, fact in KINDS.items()
 }
 _decode_instance = msgspec.json.Decoder(StoredInstance).decode
+_decode_numbered = msgspec.json.Decoder(_Numbered).decode
 _decode_decision = msgspec.json.Decoder(Decision).decode
 _decode_statement = msgspec.json.Decoder(Statement).decode
-_decode_history = msgspec.json.Decoder(HistoryEntry).decode
 _decode_outbound = msgspec.json.Decoder(Outbound).decode
 _decode_warnings = msgspec.json.Decoder(tuple[str, ...]).decode
 
@@ -47,15 +61,18 @@ _IDS_BY_MESSAGE_ID = _with(select(t.message.c.id, t.message.c.message_id), t.mes
 _FACTS = _with(
     select(t.fact.c.id, t.fact.c.kind, t.fact.c.doc, t.fact_key.c.level, t.fact_key.c.value)
     .join(t.fact_key)
-    .where(t.fact.c.kind == bindparam("kind")),
+    .where(t.fact.c.kind.in_(bindparam("kinds", expanding=True))),
     t.fact_key.c.value,
 )
 _ORDERS = _with(select(t.imaging_order), t.imaging_order.c.id)
 _STUDIES = _with(select(t.study), t.study.c.uid)
 _STATEMENTS = _with(select(t.statement), t.statement.c.study)
 _SERIES = _with(select(t.series), t.series.c.study)
+_REJECTIONS = _with(select(t.rejection), t.rejection.c.study)
+_REJECTIONS_OF = _with(select(t.rejection), t.rejection.c.instance)
+_DEPARTURES = _with(select(t.departure), t.departure.c.study)
 _INSTANCES = _with(select(t.instance), t.instance.c.uid)
-_INSTANCES_OF = _with(select(t.instance.c.study, t.instance.c.doc), t.instance.c.study)
+_INSTANCES_OF = _with(select(t.instance.c.uid, t.instance.c.study, t.instance.c.doc), t.instance.c.study)
 _OWNERS = _with(
     select(t.matching_key.c.rule, t.matching_key.c.value, t.matching_key.c.owner).where(
         t.matching_key.c.side == bindparam("side")
@@ -83,11 +100,8 @@ def _delete_by_key(table: Table) -> Executable:
     return delete(table).where(*(column == bindparam(column.name) for column in table.primary_key))
 
 
-class Transaction:
+class Transaction(Lookups):
     """Reads and writes over one connection, inside a transaction that the store began and ends."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     # The ledger
 
@@ -111,15 +125,15 @@ class Transaction:
 
     # Facts, and the orders made of them
 
-    def facts(self, kind: type[F], keys: Collection[Pair]) -> dict[int, F]:
-        """The facts of one kind under any of these keys (level, value), by row."""
-        name = NAMES[kind]
-        decode = _decode_fact[name]
-        rows = self._among(_FACTS, {value for _, value in keys}, kind=name)
-        return {row.id: decode(row.doc) for row in rows if (row.level, row.value) in keys}
+    def facts(self, keys: Collection[Pair], *kinds: type[HL7Fact] | type[PersonFact]) -> dict[int, Any]:
+        """The facts of these kinds under any of these keys (level, value), by row, in the sequence of their rows."""
+        names = [NAMES[kind] for kind in kinds]
+        rows = self._among(_FACTS, {value for _, value in keys}, kinds=names)
+        found = {row.id: _decode_fact[row.kind](row.doc) for row in rows if (row.level, row.value) in keys}
+        return dict(sorted(found.items()))
 
-    def add_facts(self, facts: Sequence[tuple[str, HL7Fact]]) -> None:
-        """Keeps what messages say, each fact with the id of its message."""
+    def add_facts(self, facts: Sequence[tuple[str | None, HL7Fact | PersonFact]]) -> None:
+        """Keeps what messages say, each fact with the id of its message, and what people decide, with none."""
         if not facts:
             return
         rows = [
@@ -144,16 +158,30 @@ class Transaction:
     # Studies and their objects
 
     def studies(self, uids: Collection[str]) -> dict[str, StoredStudy]:
-        found = {
-            row.uid: StoredStudy(
-                row.uid, row.channel, row.revision, _decode_decision(row.doc), row.orders_digest, row.decided_at
+        """One for each UID. A study that is not stored has no revision; what is said of it may be known already."""
+        found = {uid: StoredStudy(uid) for uid in uids}
+        for row in self._among(_STUDIES, uids):
+            found[row.uid] = StoredStudy(
+                uid=row.uid,
+                channel=row.channel,
+                revision=row.revision,
+                decision=_decode_decision(row.doc),
+                orders=row.orders,
+                reports=row.reports,
+                since=row.since,
+                settled=row.settled,
+                overdue_at=row.overdue_at,
             )
-            for row in self._among(_STUDIES, uids)
-        }
         for row in self._among(_STATEMENTS, found):
             found[row.study].statements[row.digest] = (_decode_statement(row.doc), row.instances)
         for row in self._among(_SERIES, found):
             found[row.study].series[row.uid, row.modality] = row.instances
+        for row in self._among(_REJECTIONS, found):
+            found[row.study].rejections[row.instance, row.note] = row.code
+        for row in self._among(_DEPARTURES, found):
+            found[row.study].departures.add((row.instance, row.other))
+        for decision in self.facts({("study", uid) for uid in found}, LinkDecision).values():
+            found[decision.study_instance_uid].decisions += (decision,)
         return found
 
     def save_studies(self, studies: Collection[StoredStudy]) -> None:
@@ -166,8 +194,11 @@ class Transaction:
                     "verdict": s.decision.verdict,
                     "revision": s.revision,
                     "doc": encode(s.decision),
-                    "orders_digest": s.orders_digest,
-                    "decided_at": s.decided_at,
+                    "orders": s.orders,
+                    "reports": s.reports,
+                    "since": s.since,
+                    "settled": s.settled,
+                    "overdue_at": s.overdue_at,
                 }
                 for s in studies
                 if s.decision
@@ -216,6 +247,62 @@ class Transaction:
             ],
         )
 
+    def instance_numbers(self, study: str) -> dict[tuple[str, str], dict[str, InstanceNumber]]:
+        """The Instance Number of each stored object of a study, by series (UID, modality) and SOP Instance UID."""
+        found: dict[tuple[str, str], dict[str, InstanceNumber]] = defaultdict(dict)
+        for row in self._among(_INSTANCES_OF, [study]):
+            one = _decode_numbered(row.doc).instance
+            found[one.series_instance_uid or "", one.statement.modality or ""][row.uid] = one.instance_number
+        return found
+
+    # Rejection notes, and objects that came again with another study or patient
+
+    def rejections_of(self, instances: Collection[str]) -> dict[str, dict[str, tuple[str, str]]]:
+        """By object: the notes that reject it, each with the study that it names and its code."""
+        found: dict[str, dict[str, tuple[str, str]]] = {uid: {} for uid in instances}
+        for row in self._among(_REJECTIONS_OF, instances):
+            found[row.instance][row.note] = (row.study, row.code)
+        return found
+
+    def save_rejections(
+        self, added: Collection[tuple[str, str, str, str]], removed: Collection[tuple[str, str]]
+    ) -> None:
+        """`added`: (instance, note, study, code); `removed`: (instance, note)."""
+        names = ("instance", "note", "study", "code")
+        self._delete(t.rejection, list(removed))
+        self._upsert(t.rejection, [dict(zip(names, row, strict=True)) for row in added])
+
+    def add_departures(self, departures: Collection[tuple[str, str, str]]) -> None:
+        """(study, instance, other study)."""
+        names = ("study", "instance", "other")
+        self._insert(t.departure, [dict(zip(names, row, strict=True)) for row in departures])
+
+    # Time
+
+    def clock(self) -> float:
+        """Seconds that the source was connected and its queues were drained, as last saved."""
+        query = select(t.setting.c.value).where(t.setting.c.name == "clock")
+        return float(self._connection.scalar(query) or 0.0)
+
+    def save_clock(self, seconds: float) -> None:
+        self._upsert(t.setting, [{"name": "clock", "value": repr(seconds)}])
+
+    def due(self, clock: float, limit: int) -> list[Due]:
+        """The deadlines that have come, the earliest first."""
+        c = t.deadline.c
+        query = select(c.study, c.kind, c.message).where(c.at <= clock).order_by(c.at, c.study, c.kind).limit(limit)
+        return [Due(row.study, row.kind, row.message) for row in self._connection.execute(query)]
+
+    def save_deadlines(
+        self, moved: Mapping[tuple[str, str], tuple[float, str]], over: Collection[tuple[str, str]]
+    ) -> None:
+        """`moved`: (study, kind) to (clock, message); `over`: those that are no more."""
+        self._delete(t.deadline, list(over))
+        self._upsert(
+            t.deadline,
+            [{"study": study, "kind": kind, "at": at, "message": m} for (study, kind), (at, m) in moved.items()],
+        )
+
     # Keys
 
     def owners(self, side: str, keys: Collection[Pair]) -> dict[Pair, set[str]]:
@@ -240,12 +327,6 @@ class Transaction:
             [{"study": uid, "revision": e.revision, "at": e.at, "doc": encode(e)} for uid, e in entries],
         )
 
-    def history(self, study: str) -> list[HistoryEntry]:
-        rows = self._connection.execute(
-            select(t.history.c.doc).where(t.history.c.study == study).order_by(t.history.c.revision)
-        )
-        return [_decode_history(row.doc) for row in rows]
-
     def owe(self, events: Sequence[Outbound]) -> list[Outbound]:
         """Queues events in their sequence; returns them with the ids of their rows."""
         if not events:
@@ -269,57 +350,9 @@ class Transaction:
                 )
             )
 
-    # Figures and lookups for people
-
-    def figures(self) -> dict[str, dict[str, int]]:
-        """Counts by table and status: messages, duplicates, rejected (by code), studies, outbox, stored."""
-
-        def grouped(column: ColumnElement[str]) -> dict[str, int]:
-            query = select(column, func.count()).group_by(column)
-            return {name: int(n) for name, n in self._connection.execute(query)}
-
-        def count(table: Table) -> int:
-            return int(self._connection.scalar(select(func.count()).select_from(table)) or 0)
-
-        patients = union(
-            select(t.matching_key.c.value).where(t.matching_key.c.rule == "patient-id"),
-            select(t.fact_key.c.value).where(t.fact_key.c.level == "patient"),
-        ).subquery()
-        rejected = select(t.message.c.code, func.count()).where(t.message.c.status == "ERROR")
-        return {
-            "messages": grouped(t.message.c.status),
-            "duplicates": {"all": int(self._connection.scalar(select(func.sum(t.message.c.duplicates))) or 0)},
-            "rejected": {code: n for code, n in self._connection.execute(rejected.group_by(t.message.c.code))},
-            "studies": grouped(t.study.c.verdict),
-            "outbox": {
-                "QUEUED": count(t.outbox),
-                **{row.name: row.value for row in self._connection.execute(select(t.counter))},
-            },
-            "stored": {
-                "orders": count(t.imaging_order),
-                "instances": count(t.instance),
-                "patients": int(self._connection.scalar(select(func.count()).select_from(patients)) or 0),
-            },
-        }
-
-    def studies_holding(self, uid: str) -> list[str]:
-        """The studies of which `uid` is a study, series or SOP Instance UID."""
-        found = [
-            select(t.study.c.uid).where(t.study.c.uid == uid),
-            select(t.series.c.study).where(t.series.c.uid == uid),
-            select(t.instance.c.study).where(t.instance.c.uid == uid),
-        ]
-        return sorted({study for query in found for study in self._connection.execute(query).scalars()})
-
-    def owners_of_value(self, side: str, value: str) -> list[str]:
-        """The orders or studies (`side`) that have `value` under any key."""
-        c = t.matching_key.c
-        query = select(c.owner).where(c.side == side, c.value == value).distinct().order_by(c.owner)
-        return list(self._connection.execute(query).scalars())
-
     # Statements over sets
 
-    def _among(self, query: Select[Any], wanted: Iterable[Any], **stated: str) -> Iterator[Row[Any]]:
+    def _among(self, query: Select[Any], wanted: Iterable[Any], **stated: str | list[str]) -> Iterator[Row[Any]]:
         values = list(wanted)
         for start in range(0, len(values), _IN_LIMIT):
             yield from self._connection.execute(query, {"wanted": values[start : start + _IN_LIMIT], **stated})

@@ -1,13 +1,19 @@
 """Facts in few words, as HL7 writes them: `A1^RIS` is a number and its issuer, `1^HOSP&1.2&ISO^AN` has a type too."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Literal
 
 from msgspec import UNSET
 
+from bridge.core.evidence import Departure, StudyFacts
+from bridge.core.link_decisions import reference_to
 from bridge.core.model import (
     Identifier,
+    IdentityChange,
     Issuer,
+    LinkDecision,
     MessageSource,
+    OrderNumbers,
     OrderUpdate,
     Patient,
     PersonName,
@@ -18,6 +24,8 @@ from bridge.core.model import (
 )
 from bridge.core.orders import Order, assemble
 from bridge.core.patients import Identity
+from bridge.core.persons import Persons
+from bridge.core.policy import DEFAULT_POLICY, Policy
 
 MADE_BY_MODALITY = "1.99"  # a Study Instance UID that no order has
 
@@ -103,7 +111,20 @@ def order(filler: str = "F1", **stated: Any) -> Order:
     return made
 
 
-def request(accession: str = "", *, rp: str = "", step: str = "", uid: str = "") -> Request:
+def successor(filler: str, *, of: Order, **stated: Any) -> Order:
+    """The order that a replacement (RO) puts in another's place."""
+    replaced = OrderNumbers(of.placer_order_number, of.filler_order_number)
+    return order(filler, control="RO", replaces=replaced, **stated)
+
+
+def step(start: str, modality: str = "") -> ScheduledStep:
+    """A scheduled step, `start` being a day or a time."""
+    return ScheduledStep(modality=modality or None, scheduled_procedure_step_start_date_time=start)
+
+
+def request(
+    accession: str = "", *, rp: str = "", step: str = "", uid: str = "", filler: str = "", placer: str = ""
+) -> Request:
     """An item of Request Attributes Sequence (0040,0275)."""
     place = "00400275[1]."
     return Request(
@@ -111,6 +132,8 @@ def request(accession: str = "", *, rp: str = "", step: str = "", uid: str = "")
         accession_number=number(accession, f"{place}00080050") if accession else None,
         requested_procedure_id=Stated(rp, f"{place}00401001") if rp else None,
         scheduled_procedure_step_id=Stated(step, f"{place}00400009") if step else None,
+        filler_order_number=number(filler, f"{place}00402017") if filler else None,
+        placer_order_number=number(placer, f"{place}00402016") if placer else None,
     )
 
 
@@ -122,6 +145,7 @@ def header(
     patient: Patient = JANE,
     modality: str | None = "CT",
     identity_removed: bool = False,
+    date: str | None = None,
 ) -> Statement:
     """What the header of an object says, by default of a study that is Jane's."""
     ids = tuple(Identifier(i.value, "00100020", i.issuer, i.type_code) for i in patient.identifiers)
@@ -132,4 +156,36 @@ def header(
         patient=Patient(ids, patient.names, patient.birth_date, patient.sex),
         patient_identity_removed=identity_removed,
         modality=modality,
+        study_date=date,
     )
+
+
+def study(
+    *objects: Statement,
+    rejections: Iterable[str] = (),
+    departures: Iterable[Departure] = (),
+    decisions: Iterable[LinkDecision] = (),
+) -> StudyFacts:
+    """What is known of one study."""
+    return StudyFacts(objects, tuple(rejections), tuple(departures), tuple(decisions))
+
+
+def decided(
+    kind: Literal["link", "unlink", "undo"],
+    named: Order,
+    *,
+    at: str = "2026-02-01T08:00:00Z",
+    user: str = "ann",
+    reason: str = "seen",
+    uid: str = MADE_BY_MODALITY,
+) -> LinkDecision:
+    """What a person decided about a study and an order."""
+    return LinkDecision(at, user, reason, kind, uid, reference_to(named))
+
+
+def merged(*pairs: str, policy: Policy = DEFAULT_POLICY) -> Persons:
+    """Merges (ADT^A40), each written `prior > survivor`, of records with one or more identifiers."""
+    sides = [[identifiers(side) for side in pair.split(" > ")] for pair in pairs]
+    source = MessageSource("ADT", "HOSP", "ADT^A40", "1", "orders")
+    time = "2026-01-01T08:00:00Z"
+    return Persons([IdentityChange(time, "A40", source, "merge", after, prior) for prior, after in sides], (), policy)

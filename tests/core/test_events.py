@@ -15,32 +15,51 @@ from bridge.core.decision import Verdict
 from bridge.core.events import (
     CONTENT_TYPE,
     EVENTS,
+    AmendedData,
     CloudEvent,
     InstanceData,
     Lineage,
+    OverdueData,
     Previous,
     RejectedData,
+    RejectedInstanceData,
     RejectedMessage,
+    Rejection,
+    ReportedData,
     Retrieve,
     SeriesSummary,
+    SettledData,
     StudyData,
 )
-from bridge.core.instance_number import parse_instance_number
+from bridge.core.evidence import StudyFacts
+from bridge.core.instance_number import parse_instance_number, summarise
 from bridge.core.matching import decide
-from bridge.core.model import Code, Instance, Issuer, Person, PersonName, ScheduledStep, Statement
+from bridge.core.model import (
+    Code,
+    Instance,
+    Issuer,
+    MessageSource,
+    Person,
+    PersonName,
+    Report,
+    ScheduledStep,
+    Statement,
+)
 from bridge.core.orders import Order
 from bridge.core.publishing import (
     Origin,
+    changes,
     cloud_event,
     correlation,
     instance_data,
     ordered_modalities,
     published_order,
+    published_report,
     published_study,
     routing_keys,
 )
 from bridge.schema import FOLDER, event_schema, file_name, write
-from tests.core.builders import JANE, JOHN, header, order, person, request
+from tests.core.builders import JANE, JOHN, header, number, order, person, request
 
 ORIGIN = Origin("test", "epoch-1")
 TIME = "2026-01-01T08:00:00Z"
@@ -75,6 +94,16 @@ FULL_ORDER = order(
         ),
     ),
 )
+FULL_REPORT = Report(
+    message_time=TIME,
+    source=MessageSource("RIS", "MAIN", "ORU^R01", "R1", "orders"),
+    patient=JANE,
+    filler_order_number=number("F1^RIS", "OBR-3.1"),
+    accession_numbers=(number("A1", "OBR-18"),),
+    result_status="F",
+    reported_at="2026-01-01T12:00:00Z",
+    procedure=Code("CTABD", "CT abdomen", "L"),
+)
 BARE_ORDER = order("", uid=STUDY, control=None)
 
 
@@ -94,7 +123,7 @@ def instance(said: Statement) -> Instance:
 
 
 def an_instance(said: Statement, orders: tuple[Order, ...], revision: int = 1) -> InstanceData:
-    decided = correlation(decide([said], orders), Previous(Verdict.PENDING, ()))
+    decided = correlation(decide(StudyFacts((said,)), orders), Previous(Verdict.PENDING, ()))
     return instance_data(
         instance(said),
         decided,
@@ -111,14 +140,26 @@ def a_study(said: Statement, orders: tuple[Order, ...], revision: int = 1) -> St
         revision=revision,
         channel="images",
         study=published_study(STUDY, (said,), (SeriesSummary(f"{STUDY}.1", "CT", 1),)),
-        correlation=correlation(decide([said], orders), None),
+        correlation=correlation(decide(StudyFacts((said,)), orders), None),
         orders=tuple(published_order(one) for one in orders),
         lineage=Lineage(None, "m2"),
     )
 
 
+def more(kind: type[Any], data: Any, **further: Any) -> Any:
+    """The same data as a kind of it that says more."""
+    return kind(**{name: getattr(data, name) for name in data.__struct_fields__}, **further)
+
+
 def a_rejection(revision: int = 1) -> RejectedData:
     return RejectedData(revision, "orders", "hl7-no-order", "no ORC", RejectedMessage("m1", None, "text/plain", 12))
+
+
+def a_settled_study() -> StudyData:
+    numbers = summarise([parse_instance_number(b"1 ", "2"), parse_instance_number(None, "2")])
+    series = (SeriesSummary(f"{STUDY}.1", "CT", 2, numbers),)
+    said = a_study(SAID["matched"], (FULL_ORDER,))
+    return msgspec.structs.replace(said, study=published_study(STUDY, (SAID["matched"],), series))
 
 
 def made(name: str, data: Any, *, origin: Origin = ORIGIN, subject: str = "1.1.1.1", partition: str = STUDY) -> Any:
@@ -147,6 +188,27 @@ BODIES = [
     ("instance.enriched", an_instance(header(uid=STUDY), (BARE_ORDER,))),
     ("instance.pending", an_instance(EMPTY, ())),
     ("study.conflict", a_study(EMPTY, ())),
+    (
+        "instance.rejected",
+        more(RejectedInstanceData, an_instance(EMPTY, ()), rejection=Rejection("113001", "Rejected", "1.9")),
+    ),
+    (
+        "study.amended",
+        more(
+            AmendedData,
+            a_study(SAID["matched"], (FULL_ORDER,)),
+            changes=tuple(changes({"a": [1], "b": None}, {"a": [2], "b": {"c": "d"}})),
+        ),
+    ),
+    ("study.overdue", more(OverdueData, a_study(EMPTY, ()), since=TIME, hold_for=86400.0)),
+    *(
+        (name, more(SettledData, a_settled_study(), reason="quiet", quiet_time=60.0, reopened=False))
+        for name in ("study.settled", "study.ready")
+    ),
+    (
+        "study.reported",
+        more(ReportedData, a_study(SAID["matched"], (FULL_ORDER,)), reports=(published_report(FULL_REPORT),)),
+    ),
     ("message.rejected", a_rejection()),
 ]
 
@@ -179,7 +241,7 @@ def test_the_examples_cover_every_event() -> None:
 
 def test_the_verdicts_of_the_examples_are_what_they_are_called() -> None:
     for verdict, said in SAID.items():
-        assert decide([said], [FULL_ORDER]).verdict == verdict
+        assert decide(StudyFacts((said,)), [FULL_ORDER]).verdict == verdict
 
 
 # Names
@@ -239,6 +301,7 @@ def test_the_names_of_a_correlation_are_those_of_the_contract() -> None:
         "order": FULL_ORDER.id,
         "ordered": {"path": "ZDS-1.1", "value": STUDY},
         "received": {"tag": "0020000D", "value": STUDY},
+        "hint": None,
     }
     assert decided["candidates"] == [
         {
@@ -315,6 +378,8 @@ def test_the_names_of_an_order_are_those_of_the_contract() -> None:
             "messageControlID": "1",
             "channel": "orders",
         },
+        "replaces": None,
+        "parent": None,
     }
 
 

@@ -1,22 +1,35 @@
 """Same patient, another, or unknown: a wrong "same" is the worst that can happen."""
 
+from itertools import permutations
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 
-from bridge.core.model import Identifier, Issuer, PersonName
+from bridge.core.model import Identifier, IdentityChange, Issuer, PatientStatement, PersonName
 from bridge.core.patients import (
     Comparison,
     Identity,
+    about_current_patient,
     comparable_issuers,
     compare,
     compare_birth_dates,
+    compare_identifiers,
     compare_names,
     compare_sexes,
+    identifier_pairs,
+    identity_of,
     is_placeholder,
+    newest_fields,
+    person_identifiers,
 )
-from tests.core.builders import issuer, who
+from bridge.core.persons import NO_MERGES, Persons
+from bridge.core.policy import Policy
+from tests.core.builders import identifiers, issuer, person, who
+from tests.core.patient_messages import EARLY, LATE, NOON, merge
 
 SAME, DIFFERENT, UNKNOWN = Comparison
 
@@ -199,6 +212,71 @@ def test_an_issuer_that_says_nothing_is_missing() -> None:
     assert comparable_issuers(Issuer("", " "), Issuer("HOSP"))
 
 
+def test_strict_issuers_compare_a_missing_one_with_a_missing_one_alone() -> None:
+    strict = Policy(strict_issuers=True)
+
+    assert not comparable_issuers(None, issuer("HOSP"), strict)
+    assert not comparable_issuers(issuer("HOSP&1.2.3&ISO"), Issuer("", " "), strict)
+    assert comparable_issuers(None, Issuer(), strict)
+    assert comparable_issuers(issuer("HOSP"), issuer("HOSP&1.2.3&ISO"), strict)
+
+
+def test_where_issuers_are_strict_a_number_without_one_neither_agrees_nor_differs() -> None:
+    strict = Persons(policy=Policy(strict_issuers=True))
+
+    assert compare(who("1"), who("1^HOSP"), strict) is UNKNOWN
+    assert compare(who("1"), who("2^HOSP"), strict) is UNKNOWN
+    assert compare(who("1"), who("1"), strict) is SAME
+    assert compare(who("1"), who("2"), strict) is DIFFERENT
+
+
+def test_a_site_says_which_types_of_number_are_a_person_s() -> None:
+    national = Persons(policy=Policy(person_types=frozenset({"NI"})))
+
+    assert compare(who("1^A^NI 7^A^MR"), who("1^A^NI 8^A^MR"), national) is SAME
+    assert compare(who("7^A^MR"), who("7^A^MR"), national) is UNKNOWN
+
+
+# Merges
+
+
+MERGED = Persons([merge("T^HOSP", into="100^HOSP")])
+
+
+def test_merged_numbers_are_one_patient_s() -> None:
+    assert compare(who("T^HOSP"), who("100^HOSP")) is DIFFERENT
+    assert compare(who("T^HOSP"), who("100^HOSP"), MERGED) is SAME
+    assert compare(who("T"), who("100^HOSP"), MERGED) is SAME
+    assert compare(who("T^HOSP"), who("200^HOSP"), MERGED) is DIFFERENT
+
+
+def test_a_merge_makes_numbers_of_two_issuers_comparable() -> None:
+    persons = Persons([merge("1^A", into="2^B")])
+    ours, theirs = who("1^A", "Doe^Jane"), who("2^B", "Smith^Jane")
+
+    assert compare(ours, theirs) is DIFFERENT
+    assert compare(ours, theirs, persons) is SAME
+    assert identifier_pairs(ours, theirs) == []
+    assert identifier_pairs(ours, theirs, persons) == [(ours.identifiers[0], theirs.identifiers[0])]
+
+
+def test_name_and_birth_date_that_both_differ_are_another_patient_whatever_was_merged() -> None:
+    ours, theirs = who("T^HOSP", "Doe^Jane", "1970-01-31"), who("100^HOSP", "Smith^John", "1955-12-24")
+
+    assert compare(ours, theirs, MERGED) is DIFFERENT
+
+
+def test_a_number_that_was_merged_into_two_people_says_nothing() -> None:
+    persons = Persons([merge("T^HOSP", into="1^HOSP"), merge("T^HOSP", into="2^HOSP")])
+
+    assert compare(who("T^HOSP"), who("T^HOSP"), persons) is UNKNOWN
+    assert compare(who("T^HOSP"), who("1^HOSP"), persons) is UNKNOWN
+    assert compare(who("T^HOSP 9^HOSP"), who("T^HOSP 8^HOSP"), persons) is DIFFERENT
+    assert compare(who("1^HOSP"), who("2^HOSP"), persons) is DIFFERENT
+    assert [i.value for i in person_identifiers(who("T^HOSP 9^HOSP"), persons)] == ["9"]
+    assert compare_identifiers(who("T^HOSP"), who("T^HOSP"), persons) is None
+
+
 # Names
 
 
@@ -303,6 +381,105 @@ def test_birth_dates_compare_to_the_common_precision_and_placeholders_are_missin
     assert compare_birth_dates(who(born=one), who(born=other)) is agrees
 
 
+# What several messages state of one patient
+
+
+def stated(at: str, ids: str | None = None, name: str | None = None, born: str | None = None) -> PatientStatement:
+    """None is what the message does not mention."""
+    return PatientStatement(
+        at,
+        "HOSP",
+        UNSET if ids is None else identifiers(ids),
+        UNSET if name is None else person(name=name).names,
+        UNSET if born is None else born or None,
+    )
+
+
+def known(*statements: PatientStatement, persons: Persons = NO_MERGES) -> tuple[str, str, str]:
+    """Identifiers, names and birth dates, which no sequence may change."""
+    found = {identity_of(arrived, persons) for arrived in permutations(statements)}
+    assert len(found) == 1
+    who = found.pop()
+    names = " ".join(name.alphabetic or "" for name in who.names)
+    return " ".join(i.value for i in who.identifiers), names, " ".join(who.birth_dates)
+
+
+def test_the_newest_identifiers_stand_and_every_name_and_birth_date_is_kept_the_newest_first() -> None:
+    first, second = stated(EARLY, "1 2", "Trauma^Seven", "1990-01-01"), stated(LATE, "1 3", "Doe^Jane", "1970-01-31")
+
+    assert known(first, second) == ("1 3", "Doe^Jane Trauma^Seven", "1970-01-31 1990-01-01")
+
+
+def test_what_is_not_mentioned_stays_and_what_is_deleted_goes_from_the_patient_alone() -> None:
+    before = stated(EARLY, "1", "Doe^Jane", "1970-01-31")
+    deleting = PatientStatement(LATE, names=(), birth_date=None)
+
+    assert known(before, deleting) == ("1", "Doe^Jane", "1970-01-31")
+    assert newest_fields([deleting, before]) == person("1")
+    assert newest_fields([stated(LATE, name="Doe^Mary"), before]) == person("1", "Doe^Mary", "1970-01-31")
+
+
+def test_what_moves_to_another_patient_keeps_nothing_of_the_earlier_one() -> None:
+    janes, johns = stated(EARLY, "100", "Doe^Jane", "1970-01-31"), stated(LATE, "200", "Smith^John")
+
+    assert known(janes, johns) == ("200", "Smith^John", "")
+    assert newest_fields(about_current_patient([janes, johns])) == person("200", "Smith^John")
+
+
+def test_what_moves_back_keeps_nothing_of_the_patient_in_between() -> None:
+    again = stated(LATE, "100", "Doe^Jane")
+
+    assert known(stated(EARLY, "100", born="1970-01-31"), stated(NOON, "200", "Smith^John", "1955-12-24"), again) == (
+        "100",
+        "Doe^Jane",
+        "1970-01-31",
+    )
+
+
+def test_a_statement_without_a_number_is_about_the_patient_before_it() -> None:
+    janes, renamed = stated(EARLY, "100", "Doe^Jane"), stated(NOON, None, "Roe^Jane")
+    without_a_person_s = stated(NOON, "V1^X^VN", "Roe^Jane")
+
+    assert known(janes, renamed) == ("100", "Roe^Jane Doe^Jane", "")
+    assert known(janes, renamed, stated(LATE, "200", "Smith^John")) == ("200", "Smith^John", "")
+    assert known(janes, without_a_person_s, stated(LATE, "200", "Smith^John")) == ("200", "Smith^John", "")
+    assert known(janes, stated(NOON, "200", "Smith^John"), stated(LATE, "", "Smith^Jon")) == (
+        "",
+        "Smith^Jon Smith^John",
+        "",
+    )
+
+
+def test_a_patient_who_had_no_number_yet_keeps_the_temporary_name() -> None:
+    assert known(stated(EARLY, None, "Trauma^Seven"), stated(LATE, "100", "Doe^Jane")) == (
+        "100",
+        "Doe^Jane Trauma^Seven",
+        "",
+    )
+
+
+def test_a_merge_says_that_the_patient_is_no_other() -> None:
+    temporary, janes = stated(EARLY, "T^HOSP", "Trauma^Seven", "1990-01-01"), stated(LATE, "100^HOSP", "Doe^Jane")
+
+    assert known(temporary, janes) == ("100", "Doe^Jane", "")
+    assert known(temporary, janes, persons=MERGED) == ("100", "Doe^Jane Trauma^Seven", "1990-01-01")
+
+
+def test_numbers_of_two_issuers_are_two_patients_unless_a_merge_joins_them() -> None:
+    statements = (stated(EARLY, "1^A", "Doe^Jane"), stated(LATE, "2^B", "Roe^Jane"))
+
+    assert known(*statements) == ("2", "Roe^Jane", "")
+    assert known(*statements, persons=Persons([merge("1^A", into="2^B")])) == ("2", "Roe^Jane Doe^Jane", "")
+
+
+def test_fractions_of_a_second_and_missing_times_have_their_place() -> None:
+    assert known(stated("", "1", "A^A"), stated(NOON, "1", "B^B"), stated("2026-01-01T12:00:00.5Z", "1", "C^C")) == (
+        "1",
+        "C^C B^B A^A",
+        "",
+    )
+
+
 # What holds for all
 
 _issuers = st.sampled_from([None, *map(issuer, ("A", "B", "A&1.2&ISO", "A&3.4&ISO", "&1.2&ISO"))])
@@ -358,6 +535,60 @@ def test_without_identifiers_the_same_needs_both_name_and_birth_date(one: Identi
 
     agree = compare_names(one, other) is True and compare_birth_dates(one, other) is True
     assert (compare(one, other) is SAME) is agree
+
+
+_statements = st.lists(
+    st.builds(
+        PatientStatement,
+        message_time=st.sampled_from(["", EARLY, LATE]),
+        identifiers=st.one_of(st.just(UNSET), st.lists(_identifiers, max_size=2).map(tuple)),
+        names=st.one_of(st.just(UNSET), st.lists(st.builds(PersonName, alphabetic=_written), max_size=1).map(tuple)),
+        birth_date=st.sampled_from([UNSET, None, "1970-01-31", "1955"]),
+        sex=st.sampled_from([UNSET, None, "F", "M"]),
+    ),
+    max_size=5,
+)
+_merges = st.lists(st.sampled_from([merge("1", into="2"), merge("1^A", into="2^A"), merge("2^A", into="1^B")]))
+
+
+@given(_statements, _merges, st.randoms(use_true_random=False))
+def test_neither_sequence_nor_repetition_of_statements_matters(
+    statements: list[PatientStatement], merges: list[IdentityChange], chance: Random
+) -> None:
+    persons = Persons(merges)
+    again = statements * 2
+    chance.shuffle(again)
+
+    assert identity_of(again, persons) == identity_of(statements, persons)
+    assert newest_fields(again) == newest_fields(statements)
+
+
+@given(_statements, _merges)
+def test_nothing_is_kept_that_was_stated_of_somebody_else_alone(
+    statements: list[PatientStatement], merges: list[IdentityChange]
+) -> None:
+    persons = Persons(merges)
+    whose = identity_of(statements, persons)
+    if person_identifiers(whose, persons):
+        for name in whose.names:
+            by = [s for s in statements if name in (s.names or ())]
+            assert any(
+                compare_identifiers(Identity(s.identifiers or ()), whose, persons) or not _names_anybody(s, persons)
+                for s in by
+            )
+
+
+def _names_anybody(statement: PatientStatement, persons: Persons) -> bool:
+    return bool(person_identifiers(Identity(statement.identifiers or ()), persons))
+
+
+@given(_identities, _identities, _merges)
+def test_it_does_not_matter_who_is_compared_with_whom_after_merges(
+    one: Identity, other: Identity, merges: list[IdentityChange]
+) -> None:
+    persons = Persons(merges)
+
+    assert compare(one, other, persons) is compare(other, one, persons)
 
 
 @given(_any_text, _any_text)

@@ -50,7 +50,9 @@ def test_ct_small_is_read_in_full() -> None:
     assert statement.study_instance_uid == "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322"
     assert statement.accession_number is None
     assert statement.requests == ()
-    assert statement.modality == "CT"
+    assert (statement.modality, statement.study_date) == ("CT", "2004-01-19")
+    assert instance.station_name == "CT01_OC0"
+    assert instance.rejects is None
     assert not statement.patient_identity_removed
     assert statement.patient.identifiers == (
         Identifier("1CT1", "00100020"),
@@ -205,8 +207,14 @@ def test_several_values_in_an_identifier_are_never_taken_for_one_of_them() -> No
         ("", None),
     ],
 )
-def test_a_birth_date_is_a_day_of_the_calendar_or_nothing(stated: str, date: str | None) -> None:
-    assert read_instance(ct(element(0x00100030, "DA", stated))).statement.patient.birth_date == date
+def test_a_birth_date_and_a_study_date_are_a_day_of_the_calendar_or_nothing(stated: str, date: str | None) -> None:
+    body = ct(element(0x00080020, "DA", stated), element(0x00100030, "DA", stated))
+    instance = read_instance(body)
+
+    assert instance.statement.study_date == date
+    assert instance.statement.patient.birth_date == date
+    places = ("(0008,0020)", "(0010,0030)") if stated and not date else ()
+    assert set(instance.warnings) == {f"{place}: no date; left out" for place in places}
 
 
 @pytest.mark.parametrize(("stated", "sex"), [("F", "F"), ("m ", "M"), ("O", "O"), ("U", None), ("", None)])

@@ -56,6 +56,15 @@ def requests(content: bytes) -> bytes:
     return part10(data_set=UIDS + implicit(0x00400275, content), transfer_syntax=IMPLICIT_LITTLE)
 
 
+def rejection_note(content: bytes) -> bytes:
+    """A rejection note in implicit VR with these items for the objects of one series."""
+    for tag in (0x00081199, 0x00081115, 0x0040A375):
+        content = implicit(tag, content if tag == 0x00081199 else item(content))
+    title = implicit(0x0040A043, item(implicit(0x00080100, "113001"), implicit(0x00080102, "DCM")))
+    sop_class = implicit(0x00080016, b"1.2.840.10008.5.1.4.1.1.88.59\0")
+    return part10(data_set=sop_class + UIDS + title + content, transfer_syntax=IMPLICIT_LITTLE)
+
+
 def deflated_pixels(mebibytes: int) -> bytes:
     compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     head = SOP_CLASS + SOP_INSTANCE + STUDY + element(0x7FE00010, "OW", b"", length=mebibytes * MEBIBYTE)
@@ -228,8 +237,9 @@ def test_elements_that_are_not_used_take_no_memory(place: str) -> None:
         part10(data_set=UIDS[:18] + implicit(0x00100010, "a\\" * 20_000) + UIDS[18:]),
         part10(data_set=UIDS[:18] + implicit(0x00101000, "a\\" * 20_000) + UIDS[18:]),
         part10(data_set=UIDS + implicit(0x00280030, "1\\" * 20_000)),
+        rejection_note(b"".join(item(implicit(0x00081155, f"{number:06}")) for number in range(10_000))),
     ],
-    ids=["items", "requests", "elements-of-an-item", "names", "patient-identifiers", "numbers"],
+    ids=["items", "requests", "elements-of-an-item", "names", "patient-identifiers", "numbers", "rejected-objects"],
 )
 def test_memory_stays_within_a_hundred_times_a_hostile_body(body: bytes) -> None:
     _, factor = cost(body)

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import event
 
+from tests.desk import Desk, dicom, hl7
 from tests.samples import ROOT, ct, orm
-from tests.test_intake import Desk, dicom, hl7
 
 
 def test_no_statement_of_intake_or_relay_scans_a_table(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The database: schema, durability, and what several readers and writers see."""
 
 import sqlite3
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from alembic.command import upgrade
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
+from bridge.core.decision import Decision, Verdict
 from bridge.core.errors import ConfigError, Unavailable
-from bridge.core.model import MessageSource, OrderUpdate
+from bridge.core.model import MessageSource, OrderUpdate, Statement
 from bridge.core.struct import encode
 from bridge.store.rows import StoredMessage
 from bridge.store.schema import metadata
@@ -55,7 +57,7 @@ def test_migrating_again_keeps_everything(store: Store) -> None:
         assert db.messages(["1"]) == {"1": message(1)}
 
 
-def test_an_older_database_keeps_its_order_updates(file: Path) -> None:
+def test_an_older_database_keeps_what_is_in_it(file: Path) -> None:
     older = Store(f"sqlite:///{file}")
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
@@ -69,10 +71,21 @@ def test_an_older_database_keeps_its_order_updates(file: Path) -> None:
         )
         connection.exec_driver_sql("INSERT INTO order_update VALUES (7, 'm', ?, 1)", (encode(update),))
         connection.exec_driver_sql("INSERT INTO order_update_key VALUES ('F-1', 'filler', 7)")
-    assert older.migrate() == ("0001", "0002")
+        connection.exec_driver_sql(
+            "INSERT INTO study VALUES ('1.2', 'images', 'pending', 3, ?, '', '2026-11-23T09:00:00Z')",
+            (encode(Decision(Verdict.PENDING, "no-order")),),
+        )
+        # As version 0.2 wrote it: without a study date.
+        doc = encode(Statement("1.2")).replace(b',"studyDate":null', b"")
+        connection.exec_driver_sql("INSERT INTO statement VALUES ('1.2', ?, ?, 1)", (sha256(doc).hexdigest()[:32], doc))
+    before, after = older.migrate()
+    assert before < after
     with older.write() as db:
-        assert db.facts(OrderUpdate, {("filler", "F-1")}) == {7: update}
-        db.add_facts([("m", update)])
+        assert db.facts({("filler", "F-1")}, OrderUpdate) == {7: update}
+        db.add_facts([("m", update), (None, update)])
+        study = db.studies(["1.2"])["1.2"]
+    assert (study.revision, study.since, study.orders) == (3, "2026-11-23T09:00:00Z", b"[]")
+    assert study.statements == {sha256(encode(Statement("1.2"))).hexdigest()[:32]: (Statement("1.2"), 1)}
 
 
 def test_two_databases_have_two_epochs(store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""The settings of the program, from the environment and one file (DESIGN 3.2)."""
+
+import os
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from bridge.config.stated import Duration, mistakes, toml
+from bridge.core.errors import ConfigError
+from bridge.core.limits import DEFAULT_LIMITS, Limits
+from bridge.core.policy import DEFAULT_POLICY, Policy
+
+_APPLICATION = "hl7-dicom-bridge"
+_SECRETS = ("amqp_url", "database_url")  # may also stand in a file that BRIDGE_…_FILE names
+_BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+
+def _size(text: object) -> object:
+    """`4194304`, `64KiB`, `4MiB`, `1GiB` in bytes."""
+    if isinstance(text, str) and text[-3:] in _BYTES and text[:-3].strip().isdigit():
+        return int(text[:-3]) * _BYTES[text[-3:]]
+    return text
+
+
+def _folders(stated: object) -> object:
+    """Several in one environment variable are separated as in PATH."""
+    return [folder for folder in stated.split(os.pathsep) if folder] if isinstance(stated, str) else stated
+
+
+def _words(stated: object) -> object:
+    """Several in one environment variable are separated by commas."""
+    return [word.strip() for word in stated.split(",") if word.strip()] if isinstance(stated, str) else stated
+
+
+Bound = Annotated[int, Field(ge=1)]
+Size = Annotated[int, BeforeValidator(_size), Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """The settings (DESIGN 3.2); each is also an environment variable, `BRIDGE_` and its name in capitals."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    amqp_url: SecretStr = SecretStr("amqp://guest:guest@localhost:5672/%2F")
+    amqp_declare: Literal["create", "check"] = "create"
+    database_url: SecretStr = SecretStr("sqlite:///bridge.db")
+    channels: Path = Path("channels")
+    settle_after: Duration = timedelta(seconds=60)
+    hold_for: Duration = timedelta(hours=24)
+    strict_issuers: bool = DEFAULT_POLICY.strict_issuers
+    person_identifier_types: Annotated[tuple[str, ...], BeforeValidator(_words)] = ("MR", "PI", "PT", "NI")
+    site: str = Field("default", pattern=r"^[A-Za-z0-9._-]+$")
+    log_format: Literal["text", "json"] | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    reference_folders: Annotated[tuple[Path, ...], BeforeValidator(_folders)] = ()
+    max_message_size: Size = DEFAULT_LIMITS.max_message_size
+    max_inflated_size: Size = DEFAULT_LIMITS.max_inflated_size
+    max_field_size: Size = DEFAULT_LIMITS.max_field_size
+    max_segments: Bound = DEFAULT_LIMITS.max_segments
+    max_fields: Bound = DEFAULT_LIMITS.max_fields
+    max_repetitions: Bound = DEFAULT_LIMITS.max_repetitions
+    max_elements: Bound = DEFAULT_LIMITS.max_elements
+    max_nesting: Annotated[Bound, Field(le=200)] = DEFAULT_LIMITS.max_nesting  # Python's own bound is near 1,000
+    max_orders: Bound = DEFAULT_LIMITS.max_orders
+    max_messages: Bound = DEFAULT_LIMITS.max_messages
+
+    @property
+    def limits(self) -> Limits:
+        """What one message may make the bridge read."""
+        bounds = {name: getattr(self, name) for name in Limits.__struct_fields__}
+        return Limits(**bounds | {"reference_folders": tuple(str(folder) for folder in self.reference_folders)})
+
+    @property
+    def policy(self) -> Policy:
+        """What the site has settled about comparing identifiers. An empty CX.5 is always one of the types."""
+        return Policy(self.strict_issuers, frozenset((None, *self.person_identifier_types)))
+
+
+def load_settings(config: Path | None = None) -> tuple[Settings, Path | None]:
+    """The settings and the file they came from: the environment wins over the file, the file over the defaults.
+
+    The file is `config`, else `BRIDGE_CONFIG`, else the first there is of `./bridge.toml` and `bridge.toml` in the
+    user's and the system's configuration folder. Relative paths in it resolve against it.
+
+    Raises:
+        ConfigError: every mistake, one line each.
+    """
+    file = _settings_file(config)
+    stated = _from_file(file) if file else {}
+    try:
+        return Settings.model_validate(stated | _from_environment()), file
+    except ValidationError as error:
+        raise ConfigError(*mistakes(error, str(file or "environment"), (Settings,))) from None
+
+
+def _settings_file(config: Path | None) -> Path | None:
+    named = config or (Path(os.environ["BRIDGE_CONFIG"]) if os.environ.get("BRIDGE_CONFIG") else None)
+    if named:
+        if not named.is_file():
+            raise ConfigError(f"there is no settings file {named}")
+        return named
+    folders = (Path(), platformdirs.user_config_path(_APPLICATION), platformdirs.site_config_path(_APPLICATION))
+    return next((folder / "bridge.toml" for folder in folders if (folder / "bridge.toml").is_file()), None)
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    stated = toml(file.read_bytes(), str(file))
+    if isinstance(stated.get("channels"), str):
+        stated["channels"] = file.parent / stated["channels"]
+    if isinstance(stated.get("reference_folders"), list):
+        stated["reference_folders"] = [file.parent / str(folder) for folder in stated["reference_folders"]]
+    prefix, relative, database = str(stated.get("database_url", "")).partition("sqlite:///")
+    if relative and not prefix and not database.startswith("/"):
+        stated["database_url"] = f"sqlite:///{file.parent.resolve() / database}"
+    return stated
+
+
+def _from_environment() -> dict[str, Any]:
+    stated: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        variable = f"BRIDGE_{name.upper()}"
+        if os.environ.get(variable):
+            stated[name] = os.environ[variable]
+        elif name in _SECRETS and (secret := os.environ.get(f"{variable}_FILE")):
+            try:
+                stated[name] = Path(secret).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise ConfigError(f"{variable}_FILE: {error.strerror}") from None
+    return stated
+
+
+def starter_channels() -> Path:
+    """The folder of the channels that are shipped with the package."""
+    packaged = Path(str(files("bridge"))) / "starter_channels"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "channels"
+
+
+def channels_place(settings: Settings) -> Path:
+    """The folder of the settings, or that of the shipped channels where there is none."""
+    return settings.channels if settings.channels.exists() else starter_channels()

@@ -1,0 +1,58 @@
+"""What settings and channel files have in common: TOML, time spans, and mistakes that name their place."""
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ValidationError
+
+from bridge.core.errors import ConfigError
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def duration(text: object) -> timedelta:
+    """`90s`, `5m`, `24h`, `7d` as a time span.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(text, str) and text[:-1].strip().isdigit() and text[-1:] in _UNITS:
+        return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+    if isinstance(text, timedelta):
+        return text
+    raise ValueError("write a whole number and a unit, such as 60s, 5m, 24h or 7d")
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+
+
+def toml(text: bytes, place: str) -> dict[str, Any]:
+    """The table that a file holds.
+
+    Raises:
+        ConfigError: it is no TOML in UTF-8.
+    """
+    try:
+        return tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{place}: {error}") from None
+
+
+def mistakes(error: ValidationError, place: str, models: Iterable[type[BaseModel]]) -> Sequence[str]:
+    """One line for each mistake, with its key; never the value, which may be a secret.
+
+    `models` are those whose keys an unknown one may have been meant for.
+    """
+    known = [name for model in models for name in model.model_fields]
+    lines = []
+    for found in error.errors(include_input=False, include_url=False):
+        key = ".".join(str(part) for part in found["loc"])
+        if found["type"] == "extra_forbidden":
+            meant = get_close_matches(key.rpartition(".")[2], known, n=1)
+            lines.append(f"{place}: {key}: unknown key" + (f"; did you mean {meant[0]}?" if meant else ""))
+        else:
+            lines.append(f"{place}: {key}: {found['msg'].removeprefix('Value error, ')}")
+    return lines

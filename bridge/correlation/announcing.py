@@ -1,0 +1,188 @@
+"""Makes the events of one transaction out of what was decided, and keeps them until they are saved."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bridge.core.decision import Decision, Verdict
+from bridge.core.events import (
+    AmendedData,
+    Change,
+    CloudEvent,
+    InstanceData,
+    Lineage,
+    OverdueData,
+    Previous,
+    PublishedReport,
+    RejectedInstanceData,
+    Rejection,
+    ReportedData,
+    SettledData,
+    StudyData,
+)
+from bridge.core.instance_number import InstanceNumber
+from bridge.core.orders import Order
+from bridge.core.ports import Outbound
+from bridge.core.publishing import (
+    cloud_event,
+    correlation,
+    instance_data,
+    outbound,
+    published_order,
+    published_study,
+    routing_keys,
+)
+from bridge.correlation.cause import Cause, Site
+from bridge.correlation.studies import series_of
+from bridge.store.rows import StoredInstance, StoredStudy
+
+# IHE RAD IOCM; PS3.16 CID 7011 and 7010.
+MEANINGS = {
+    "113001": "Rejected for Quality Reasons",
+    "113037": "Rejected for Patient Safety Reasons",
+    "113038": "Incorrect Modality Worklist Entry",
+    "113039": "Data Retention Policy Expired",
+}
+
+
+class Announcer:
+    """Owes events; what a channel does not want is not owed."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.events: list[Outbound] = []
+
+    def study(
+        self, name: str, study: StoredStudy, linked: Sequence[Order], before: Decision | None, cause: Cause
+    ) -> bool:
+        return self._owe_study(name, study, self._study_data(study, linked, before, cause), cause)
+
+    def amended(
+        self, study: StoredStudy, linked: Sequence[Order], changes: Sequence[Change], before: Decision, cause: Cause
+    ) -> bool:
+        data = self._study_data(study, linked, before, cause)
+        return self._owe_study("study.amended", study, _with(AmendedData, data, changes=tuple(changes)), cause)
+
+    def reported(
+        self, study: StoredStudy, linked: Sequence[Order], reports: Iterable[PublishedReport], cause: Cause
+    ) -> bool:
+        data = self._study_data(study, linked, study.decision, cause)
+        return self._owe_study("study.reported", study, _with(ReportedData, data, reports=tuple(reports)), cause)
+
+    def overdue(self, study: StoredStudy, cause: Cause) -> bool:
+        data = self._study_data(study, (), study.decision, cause)
+        held = {"since": study.since, "hold_for": self._site.holds_for(study.channel)}
+        return self._owe_study("study.overdue", study, _with(OverdueData, data, **held), cause)
+
+    def settled(
+        self,
+        name: str,
+        study: StoredStudy,
+        linked: Sequence[Order],
+        numbers: dict[tuple[str, str], list[InstanceNumber]],
+        cause: Cause,
+        *,
+        reopened: bool,
+    ) -> bool:
+        """`study.settled`, or `study.ready`."""
+        data = self._study_data(study, linked, study.decision, cause, numbers)
+        quiet = {"reason": "quiet", "quiet_time": self._site.settles_after(study.channel), "reopened": reopened}
+        return self._owe_study(name, study, _with(SettledData, data, **quiet), cause)
+
+    def instances(
+        self,
+        study: StoredStudy,
+        instances: Iterable[StoredInstance],
+        linked: Sequence[Order],
+        before: Decision | None,
+        cause: Cause,
+    ) -> None:
+        """Each object with the verdict about its study."""
+        verdict = decided(study).verdict
+        name = f"instance.{'enriched' if verdict is Verdict.MATCHED else verdict}"
+        for stored in instances:
+            data = self._instance_data(study, stored, linked, before, cause)
+            self._owe_instance(name, study, stored, data, cause)
+
+    def rejected(
+        self,
+        study: StoredStudy,
+        stored: StoredInstance,
+        linked: Sequence[Order],
+        rejection: tuple[str, str],
+        cause: Cause,
+    ) -> None:
+        """An object that a note took out: `rejection` is the note's code and UID."""
+        code, note = rejection
+        data = self._instance_data(study, stored, linked, None, cause)
+        said = _with(RejectedInstanceData, data, rejection=Rejection(code, MEANINGS.get(code, ""), note))
+        self._owe_instance("instance.rejected", study, stored, said, cause)
+
+    def _study_data(
+        self,
+        study: StoredStudy,
+        linked: Sequence[Order],
+        before: Decision | None,
+        cause: Cause,
+        numbers: dict[tuple[str, str], list[InstanceNumber]] | None = None,
+    ) -> StudyData:
+        return StudyData(
+            revision=study.revision,
+            channel=study.channel,
+            study=published_study(study.uid, study.current_statements(), series_of(study, numbers)),
+            correlation=correlation(decided(study), previous(before)),
+            orders=tuple(published_order(order) for order in linked),
+            lineage=Lineage(None, cause.message),
+        )
+
+    def _instance_data(
+        self,
+        study: StoredStudy,
+        stored: StoredInstance,
+        linked: Sequence[Order],
+        before: Decision | None,
+        cause: Cause,
+    ) -> InstanceData:
+        return instance_data(
+            stored.instance,
+            correlation(decided(study), previous(before)),
+            tuple(linked),
+            revision=study.revision,
+            channel=stored.channel,
+            lineage=Lineage(stored.message, cause.message),
+        )
+
+    def _owe_study(self, name: str, study: StoredStudy, data: StudyData, cause: Cause) -> bool:
+        if not self._site.publishes(study.channel, name):
+            return False
+        event = cloud_event(self._site.origin, name, subject=study.uid, partition=study.uid, time=cause.at, data=data)
+        self._owe(event, study.channel, routing_keys(name, data.study.modalities), cause)
+        return True
+
+    def _owe_instance(
+        self, name: str, study: StoredStudy, stored: StoredInstance, data: InstanceData, cause: Cause
+    ) -> None:
+        if not self._site.publishes(stored.channel, name):
+            return
+        uid, modality = stored.instance.sop_instance_uid, stored.instance.statement.modality
+        event = cloud_event(self._site.origin, name, subject=uid, partition=study.uid, time=cause.at, data=data)
+        self._owe(event, stored.channel, routing_keys(name, (modality,) if modality else ()), cause)
+
+    def _owe(self, event: CloudEvent[Any], channel: str, keys: Sequence[str], cause: Cause) -> None:
+        self.events.append(
+            outbound(event, channel, keys, correlation_id=cause.correlation_id, traceparent=cause.traceparent)
+        )
+
+
+def _with(kind: type[Any], data: Any, **further: Any) -> Any:
+    """The same data as a kind of it that says more."""
+    return kind(**{name: getattr(data, name) for name in data.__struct_fields__}, **further)
+
+
+def decided(study: StoredStudy) -> Decision:
+    if study.decision is None:
+        raise AssertionError(f"study without decision at revision {study.revision}")
+    return study.decision
+
+
+def previous(before: Decision | None) -> Previous | None:
+    return Previous(before.verdict, before.orders) if before else None

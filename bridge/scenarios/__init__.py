@@ -1,0 +1,6 @@
+"""Scenarios are the tests of a site's channels in the channels' own language: what comes in, and how studies end."""
+
+from bridge.scenarios.checking import differences, failures, sequences
+from bridge.scenarios.playing import Ended, Stage, played
+
+__all__ = ["Ended", "Stage", "differences", "failures", "played", "sequences"]

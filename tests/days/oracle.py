@@ -1,0 +1,308 @@
+"""What every study of a day has to come to, computed anew from everything that was said, by brute force (DESIGN 4).
+
+It reads the plain values of the messages, never a fact, and must not import anything of the bridge.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import groupby, permutations, product
+from operator import or_
+
+from tests.days.messages import (
+    Link,
+    Merge,
+    Message,
+    Number,
+    ObjectMessage,
+    Patient,
+    PatientMessage,
+    PersonLink,
+    RejectionNote,
+    Request,
+)
+from tests.days.oracle_orders import Order, OrderName, orders
+from tests.days.oracle_people import NOBODY, Comparison, Identity, People, equal, identity, is_number
+
+_INCORRECT_WORKLIST_ENTRY = "113038"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A verdict, the reasons that may be given for it, and the linked orders."""
+
+    verdict: str
+    reasons: frozenset[str | None] = frozenset((None,))
+    orders: frozenset[OrderName] = frozenset()
+
+
+def expected(messages: Sequence[Message]) -> Iterator[dict[str, Expected]]:
+    """What each study has to come to; several answers where the times of messages leave open which is newer."""
+    for sequence in _sequences(messages):
+        yield _Day(sequence).expected()
+
+
+def _sequences(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """Distinct messages in every sequence that their times allow."""
+    distinct = list(dict.fromkeys(messages))
+    timed = sorted((one for one in distinct if not isinstance(one, ObjectMessage | RejectionNote)), key=_time)
+    rest: list[Message] = [one for one in distinct if isinstance(one, ObjectMessage | RejectionNote)]
+    tied = [list(together) for _, together in groupby(timed, _time)]
+    for choice in product(*(permutations(together) for together in tied)):
+        yield [message for together in choice for message in together] + rest
+
+
+def _time(message: Message) -> int:
+    return 0 if isinstance(message, ObjectMessage | RejectionNote) else message.time
+
+
+@dataclass
+class _Study:
+    objects: list[ObjectMessage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # codes of notes that took objects out
+
+    def requests(self) -> list[Request]:
+        return [request for one in self.objects for request in one.requests]
+
+    def studies(self) -> set[str]:
+        return {one.study for one in self.objects} | {one.study for one in self.requests() if one.study}
+
+    def accessions(self) -> set[Number]:
+        stated = [one.accession for one in self.objects] + [one.accession for one in self.requests()]
+        return {number for number in stated if number and is_number(number)}
+
+    def fillers(self) -> set[Number]:
+        return {one.filler for one in (*self.objects, *self.requests()) if one.filler and is_number(one.filler)}
+
+    def placers(self) -> set[Number]:
+        return {one.placer for one in (*self.objects, *self.requests()) if one.placer and is_number(one.placer)}
+
+    def requests_of(self, accession: Number) -> list[Request]:
+        """The request items about an accession number; one without a number is about that of its object, or any."""
+        return [
+            request
+            for one in self.objects
+            for request in one.requests
+            if equal(request.accession or one.accession or accession, accession)
+        ]
+
+
+class _Day:
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self.messages = messages
+        self.people = People(messages)
+        self.orders = orders(messages)
+        for order in self.orders:
+            self._identify(order)
+        self.no_keys = self._dummies()
+
+    def expected(self) -> dict[str, Expected]:
+        return {uid: self._verdict(uid, study) for uid, study in self._studies().items()}
+
+    def _studies(self) -> dict[str, _Study]:
+        """The current, unrejected objects of every study that ever had one."""
+        studies: dict[str, _Study] = {}
+        current: dict[str, ObjectMessage] = {}
+        notes = [message for message in self.messages if isinstance(message, RejectionNote)]
+        for message in self.messages:
+            if isinstance(message, ObjectMessage):
+                studies.setdefault(message.study, _Study())
+                known = current.get(message.instance)
+                if not known or (message.modified or 0) > (known.modified or 0):
+                    current[message.instance] = message
+        for note in notes:
+            studies.setdefault(note.study, _Study()).notes.append(note.code)
+        for instance, message in current.items():
+            if not any(instance in note.rejected for note in notes):
+                studies[message.study].objects.append(message)
+        return studies
+
+    # Patients of orders
+
+    def _identify(self, order: Order) -> None:
+        """Its newest numbers; every name and birth date that was stated of the same person (4.1, 4.3)."""
+        stated = [(update.message.facility, identity(update.message.patient)) for update in order.updates]
+        newest = next(((place, one) for place, one in reversed(stated) if one.numbers), ("", NOBODY))
+        order.facility, numbers = newest[0], newest[1].numbers
+        own = Identity(numbers, frozenset(), frozenset())
+        for _, one in stated:
+            if not self._is_another(own, one, newest[1]):
+                own |= Identity(frozenset(), one.names, one.birth_dates)
+        order.identity = own
+        patients: list[tuple[int, frozenset[Number]]] = []
+        for message in self._patient_messages():
+            said = identity(message.patient)
+            forth, back = self._reaches(order, own, message, said), self._reaches(order, own, message, said, back=True)
+            if forth or back:
+                order.identity |= Identity(frozenset(), said.names, said.birth_dates)
+            if forth and said.numbers:
+                patients.append((message.time, said.numbers))
+        latest = max((update.message.time for update in order.updates if update.message.patient.numbers), default=-1)
+        newer = [one for one in patients if one[0] >= latest]
+        if newer:
+            order.identity |= Identity(max(newer, key=lambda one: one[0])[1], frozenset(), frozenset())
+
+    def _is_another(self, own: Identity, one: Identity, newest: Identity) -> bool:
+        by_numbers = self.people.by_numbers(own, one)
+        if by_numbers == "unknown" and own.numbers and one.numbers:
+            return self.people.compare(newest, one) == "different"
+        return by_numbers == "different"
+
+    def _patient_messages(self) -> list[PatientMessage]:
+        """What ADT says of one patient; a merge says something of two."""
+        found = []
+        for one in self.messages:
+            if isinstance(one, PatientMessage | Merge | Link):
+                found.append(PatientMessage(one.time, one.facility, one.event, one.patient, one.true_person))
+            if isinstance(one, Link):
+                found.append(PatientMessage(one.time, one.facility, one.event, one.other, one.true_person))
+            if isinstance(one, Merge) and one.prior_names:
+                prior = Patient(one.prior, one.prior_names)
+                found.append(PatientMessage(one.time, one.facility, one.event, prior, one.true_person))
+        return found
+
+    def _reaches(
+        self, order: Order, own: Identity, message: PatientMessage, said: Identity, *, back: bool = False
+    ) -> bool:
+        """Whether the order's patient leads to the message's, or the other way round."""
+        for one, other in product(own.numbers, said.numbers):
+            pair = (other, one) if back else (one, other)
+            with_issuers = bool(one.site and other.site)
+            of_one_sender = not one.site and not other.site and order.facility == message.facility
+            if self.people.certainly_reaches(*pair) and (with_issuers or of_one_sender):
+                return True
+            if self.people.reaches(*pair) and self.people.compare(said, own) != "different":
+                return True
+        return False
+
+    def _dummies(self) -> set[str]:
+        """Study Instance UIDs that orders of different patients carry."""
+        return {
+            uid
+            for order in self.orders
+            for uid in order.studies
+            for other in self.orders
+            if uid in other.studies and self.people.compare(order.identity, other.identity) == "different"
+        }
+
+    # The verdict
+
+    def _verdict(self, uid: str, study: _Study) -> Expected:
+        if not study.objects:
+            if _INCORRECT_WORKLIST_ENTRY in study.notes:
+                return Expected("conflict", frozenset(("incorrect-worklist-entry",)))
+            return Expected("pending", frozenset(("no-instances",)))
+        if any(one.identity_removed for one in study.objects):
+            return Expected("pending", frozenset(("patient-identity-removed",)))
+        alone = self._alone(uid, study)
+        linked = frozenset(order.name for order in self.orders if self._decided(uid, order) == "link")
+        if linked:
+            return Expected("matched", orders=linked | alone.orders)
+        return alone
+
+    def _decided(self, uid: str, order: Order) -> str | None:
+        """What a person decided last about a study and an order."""
+        about = [
+            message
+            for message in self.messages
+            if isinstance(message, PersonLink)
+            and message.study == uid
+            and order.is_named_by(*([number] if number else [] for number in (message.filler, message.placer)))
+            and (order.procedure or "") == message.requested_procedure
+        ]
+        return max(about, key=lambda one: one.time).kind if about else None
+
+    def _alone(self, uid: str, study: _Study) -> Expected:
+        """Without the links of people."""
+        patients = [identity(one.patient) for one in study.objects]
+        if any(self.people.compare(one, other) == "different" for one, other in product(patients, repeat=2)):
+            return Expected("conflict", frozenset(("objects-of-different-patients",)))
+        keys = {id(order): self._keys(order, study, patients) for order in self.orders}
+        candidates = [order for order in self.orders if any(keys[id(order)])]
+        if not candidates:
+            return Expected("pending", frozenset(("no-order",)))
+        by_study = {id(order) for order in candidates if keys[id(order)][0]}
+        by_accession = {id(order) for order in candidates if keys[id(order)][1]}
+        if by_study and by_accession and not by_study & by_accession:
+            return Expected("conflict", frozenset(("keys-disagree",)))
+        contradictions = {id(order): self._contradictions(uid, order, patients) for order in candidates}
+        left = [order for order in candidates if not contradictions[id(order)]]
+        if not left:
+            return Expected("conflict", frozenset(code for codes in contradictions.values() for code in codes))
+        kept: list[Order] = []
+        for accession in study.accessions():
+            its = [
+                order for order in left if keys[id(order)][1] and any(equal(one, accession) for one in order.accessions)
+            ]
+            kept += _narrowed(_strongest(its, keys), study.requests_of(accession))
+        if not kept:
+            kept = _narrowed(_strongest(left, keys), study.requests())
+        reasons: set[str | None] = set()
+        for one, other in product(kept, repeat=2):
+            if self.people.compare(one.identity, other.identity) == "different":
+                reasons.add("several-orders")
+        for order in kept:
+            if not keys[id(order)][0] and self._compare(order, patients) != "same":
+                reasons.add("patient-unverified")
+        if reasons:
+            return Expected("ambiguous", frozenset(reasons))
+        return Expected("matched", orders=frozenset(order.name for order in kept))
+
+    def _compare(self, order: Order, patients: Sequence[Identity]) -> Comparison:
+        """Every object of the study is the patient's; together they say who that is."""
+        together = reduce(or_, patients)
+        found = [self.people.compare(order.identity, patient) for patient in (*patients, together)]
+        return "different" if "different" in found else found[-1]
+
+    def _keys(self, order: Order, study: _Study, patients: Sequence[Identity]) -> tuple[bool, ...]:
+        """Which rules link the two, the strongest first (4.2)."""
+        of_patients = {number.value for one in (order.identity, *patients) for number in one.numbers}
+
+        def share(ones: Iterable[Number | None], others: Iterable[Number]) -> bool:
+            return any(
+                equal(one, other) and one.value not in of_patients
+                for one, other in product(ones, others)
+                if one and is_number(one)
+            )
+
+        return (
+            bool(study.studies() & set(order.studies) - self.no_keys),
+            share(order.accessions, study.accessions()),
+            share([order.filler], study.fillers()),
+            share([order.placer], study.placers()),
+        )
+
+    def _contradictions(self, uid: str, order: Order, patients: Sequence[Identity]) -> set[str]:
+        found = set()
+        if self._compare(order, patients) == "different":
+            found.add("patient-differs")
+        if order.status == "cancelled":
+            found.add("order-cancelled")
+        if len(order.accessions) > 1 or len(order.studies) > 1:
+            found.add("order-contradicts-itself")
+        if self._decided(uid, order) == "unlink":
+            found.add("unlinked-by-person")
+        return found
+
+
+def _strongest(orders: Sequence[Order], keys: dict[int, tuple[bool, ...]]) -> list[Order]:
+    best = max((keys[id(order)] for order in orders), default=())
+    return [order for order in orders if keys[id(order)] == best]
+
+
+def _narrowed(orders: list[Order], requests: Sequence[Request]) -> list[Order]:
+    """By requested procedure ID, then scheduled procedure step ID, where an order agrees; each request for itself."""
+    if not requests:
+        return orders
+    kept: list[Order] = []
+    for request in requests:
+        mine = orders
+        for agrees in (
+            lambda order, request=request: (
+                request.requested_procedure and order.procedure == request.requested_procedure
+            ),
+            lambda order, request=request: request.step and order.step == request.step,
+        ):
+            mine = [order for order in mine if agrees(order)] or mine
+        kept += [order for order in mine if order not in kept]
+    return kept

@@ -1,0 +1,196 @@
+"""The oracle's orders: which updates are about one requested procedure, and what is known of it (DESIGN 4.1)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.days.messages import DELETED, Appointment, Group, Message, Number, OrderMessage
+from tests.days.oracle_people import NOBODY, Identity, equal
+
+OrderName = tuple[Number | None, Number | None, frozenset[Number], str]  # filler, placer, accessions, procedure
+
+
+@dataclass
+class Update:
+    """What a message says about one requested procedure; None is absent."""
+
+    message: OrderMessage
+    group: Group
+    accessions: tuple[Number, ...] | None
+    studies: tuple[str, ...] | None
+    procedure: str | None
+    step: str | None  # empty: a step without an ID
+
+
+@dataclass
+class Order:
+    updates: list[Update]
+    filler: Number | None = None
+    placer: Number | None = None
+    accessions: tuple[Number, ...] = ()
+    studies: tuple[str, ...] = ()
+    procedure: str | None = None
+    step: str = ""
+    status: str | None = None
+    cancelled_by_appointment: bool = False
+    identity: Identity = NOBODY
+    facility: str = ""  # of the message that its numbers come from
+
+    @property
+    def name(self) -> OrderName:
+        return (self.filler, self.placer, frozenset(self.accessions), self.procedure or "")
+
+    def apply(self, update: Update) -> None:
+        """Newest wins per field: the updates come in the sequence of their times."""
+        group = update.group
+        self.filler = group.filler or self.filler
+        self.placer = group.placer or self.placer
+        self.accessions = self.accessions if update.accessions is None else update.accessions
+        self.studies = self.studies if update.studies is None else update.studies
+        self.procedure = update.procedure or self.procedure
+        self.step = self.step if update.step is None else update.step
+        status = _status(group.control, group.status)
+        if status:
+            self.status, self.cancelled_by_appointment = status, False
+
+    def appoint(self, appointment: Appointment) -> None:
+        if appointment.event == "S15" and self.status in (None, "scheduled", "on-hold"):
+            self.status, self.cancelled_by_appointment = "cancelled", True
+        elif appointment.event in ("S12", "S13", "S14") and self.cancelled_by_appointment:
+            self.status, self.cancelled_by_appointment = "scheduled", False
+
+    def is_named_by(self, fillers: Sequence[Number], placers: Sequence[Number]) -> bool:
+        if self.filler and fillers:
+            return any(equal(self.filler, number) for number in fillers)
+        return any(equal(self.placer, number) for number in placers)
+
+
+def _status(control: str, status: str) -> str | None:
+    """ORC-1 with ORC-5; None where they say nothing of it."""
+    if control in ("CA", "OC", "CR", "RP", "RU"):
+        return "cancelled"
+    if control in ("DC", "OD", "DR"):
+        return "discontinued"
+    if control in ("HD", "OH"):
+        return "on-hold"
+    if control in ("UC", "UD", "RL"):
+        return "scheduled"
+    if control in ("NW", "RO", "XO", "SC"):
+        if not status:
+            return None if control == "SC" else "scheduled"
+        return {"CA": "cancelled", "DC": "discontinued", "CM": "completed", "IP": "started", "SC": "scheduled"}[status]
+    return None
+
+
+def _updates(message: OrderMessage) -> Iterator[Update]:
+    for group in message.groups:
+        accessions = [one.accession for one in group.procedures if one.accession]
+        studies = [one.study for one in group.procedures]
+        for one in group.procedures:
+            stated_accessions = [one.accession] if one.accession else []
+            other = group.other_accession
+            if other and not any(equal(other, known) for known in accessions):
+                stated_accessions.append(other)
+            stated_studies = [one.study] if one.study not in ("", DELETED) else []
+            if group.other_study and group.other_study not in studies:
+                stated_studies.append(group.other_study)
+            yield Update(
+                message,
+                group,
+                tuple(stated_accessions) or None,
+                tuple(stated_studies) or (() if one.study == DELETED else None),
+                one.requested_procedure or None,
+                one.step if one.step or one.modality or message.start is not None else None,
+            )
+
+
+def _rank(message: Message) -> int:
+    """At one time new comes before other, and other before cancel."""
+    controls = [group.control for group in message.groups] if isinstance(message, OrderMessage) else []
+    return 0 if "NW" in controls else 2 if {"CA", "OC"} & set(controls) else 1
+
+
+def orders(messages: Sequence[Message]) -> list[Order]:
+    """Filler order number, else placer order number, else accession number; and equal RP ID where both state one."""
+    ordered = sorted(
+        (one for one in messages if isinstance(one, OrderMessage | Appointment)), key=lambda one: (one.time, _rank(one))
+    )
+    updates = [update for message in ordered if isinstance(message, OrderMessage) for update in _updates(message)]
+    with_filler = [update for update in updates if update.group.filler]
+    with_placer = [update for update in updates if update.group.placer and not update.group.filler]
+    with_accession = [update for update in updates if not (update.group.placer or update.group.filler)]
+    orders = _apart(with_filler, lambda update: update.group.filler)
+    orders += _joined(orders, with_placer, lambda update: update.group.placer, lambda order: order.placer)
+    orders += _joined(
+        orders,
+        [update for update in with_accession if update.accessions],
+        lambda update: update.accessions[0] if update.accessions else None,
+        lambda order: order.accessions[0] if order.accessions else None,
+    )
+    for order in orders:
+        order.updates.sort(key=updates.index)
+        folded = _fold(order.updates)
+        named = [
+            one for one in ordered if isinstance(one, Appointment) and folded.is_named_by(one.fillers, one.placers)
+        ]
+        order.__dict__.update(_fold(order.updates, named, ordered).__dict__)
+    return orders
+
+
+def _fold(updates: list[Update], appointments: Sequence[Appointment] = (), sequence: Sequence[Message] = ()) -> Order:
+    order = Order(updates)
+    happened: list[Update | Appointment] = [*updates, *appointments]
+    if appointments:
+        happened.sort(
+            key=lambda one: [id(message) for message in sequence].index(
+                id(one if isinstance(one, Appointment) else one.message)
+            )
+        )
+    for one in happened:
+        if isinstance(one, Appointment):
+            order.appoint(one)
+        else:
+            order.apply(one)
+    return order
+
+
+def _apart(updates: Sequence[Update], number: Callable[[Update], Number | None]) -> list[Order]:
+    """An order for each number and each requested procedure of it."""
+    together: dict[Number, list[Update]] = {}
+    stated = {number(update) for update in updates}
+    for update in updates:
+        own = number(update)
+        assert own
+        with_issuer = [one for one in stated if one and one.site and one.value == own.value]
+        if not own.site and len(with_issuer) == 1:
+            own = with_issuer[0]
+        together.setdefault(own, []).append(update)
+    orders = []
+    for same in together.values():
+        procedures = {update.procedure for update in same if update.procedure} or {None}
+        for procedure in procedures:
+            orders.append(_fold([update for update in same if update.procedure in (None, procedure)]))
+    return orders
+
+
+def _joined(
+    orders: Sequence[Order],
+    updates: Sequence[Update],
+    number: Callable[[Update], Number | None],
+    current: Callable[[Order], Number | None],
+) -> list[Order]:
+    """Applies updates with a lesser number to the orders that have it; those that find none are orders themselves."""
+    left = []
+    found: list[tuple[Order, Update]] = []
+    for update in updates:
+        targets = [
+            order
+            for order in orders
+            if equal(current(order), number(update))
+            and (update.procedure is None or order.procedure in (None, update.procedure))
+        ]
+        found += [(order, update) for order in targets]
+        if not targets:
+            left.append(update)
+    for order, update in found:
+        order.updates.append(update)
+    return _apart(left, number)

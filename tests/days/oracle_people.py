@@ -1,0 +1,169 @@
+"""The oracle's people: which numbers are one person's, and whether two patients are the same (DESIGN 4.2, 4.3)."""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+from tests.days.messages import PLACEHOLDERS, Link, Merge, Message, Number, Patient, Unmerge
+
+Comparison = Literal["same", "different", "unknown"]
+
+_PERSON_TYPES = (None, "MR", "PI", "PT", "NI")
+_NO_BIRTH_DATES = ("19000101",)
+
+
+def comparable(one: Number, other: Number) -> bool:
+    return one.site is None or other.site is None or one.site == other.site
+
+
+def equal(one: Number | None, other: Number | None) -> bool:
+    return one is not None and other is not None and one.value == other.value and comparable(one, other)
+
+
+def is_number(number: Number | None) -> bool:
+    return number is not None and number.value not in PLACEHOLDERS
+
+
+@dataclass(frozen=True)
+class Identity:
+    numbers: frozenset[Number]
+    names: frozenset[str]
+    birth_dates: frozenset[str]
+
+    def __or__(self, other: "Identity") -> "Identity":
+        return Identity(self.numbers | other.numbers, self.names | other.names, self.birth_dates | other.birth_dates)
+
+
+NOBODY = Identity(frozenset(), frozenset(), frozenset())
+
+
+def identity(patient: Patient) -> Identity:
+    return Identity(
+        frozenset(
+            Number(number.value, number.site)
+            for number in patient.numbers
+            if number.type_code in _PERSON_TYPES and is_number(number)
+        ),
+        frozenset(map(_plain_name, patient.names)),
+        frozenset((patient.birth_date,)) - {"", *_NO_BIRTH_DATES},
+    )
+
+
+def _plain_name(name: str) -> str:
+    """Family and first given name, without case and diacritics."""
+    family, given = (*name.split("^"), "")[:2]
+    bare = unicodedata.normalize("NFD", f"{family}^{(*given.split(), '')[0]}")
+    return "".join(letter for letter in bare if not unicodedata.combining(letter)).casefold()
+
+
+def _differ(ones: Iterable[str], others: Iterable[str], agree: Callable[[str, str], bool]) -> bool | None:
+    """Whether no two agree; None where one side says nothing."""
+    pairs = list(product(ones, others))
+    return not any(agree(one, other) for one, other in pairs) if pairs else None
+
+
+def _same_day(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
+
+
+class People:
+    """Who is one person with whom, by merges and links."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self.reach: dict[Number, set[Number]] = {}
+        steps: set[tuple[Number, Number]] = set()
+        for message in messages:
+            if isinstance(message, Merge):
+                into = identity(message.patient).numbers
+                steps |= set(product(into, into))
+                steps |= set(product(identity(Patient(message.prior)).numbers, into))
+            elif isinstance(message, Link) and message.event == "A24":
+                pairs = _pairs(message)
+                if not any(
+                    pair in pairs
+                    for later in messages
+                    if isinstance(later, Link) and later.event == "A37" and later.time >= message.time
+                    for pair in _pairs(later)
+                ):
+                    steps |= pairs
+        steps -= self._taken_out(messages)
+        for node in {node for step in steps for node in step}:
+            reached, todo = {node}, [node]
+            while todo:
+                here = todo.pop()
+                new = {there for start, there in steps if start == here} - reached
+                reached |= new
+                todo += new
+            self.reach[node] = reached
+
+    def _taken_out(self, messages: Sequence[Message]) -> set[tuple[Number, Number]]:
+        """What people took back with `bridge unmerge`; the newest decision about two numbers holds."""
+        newest: dict[frozenset[Number], str] = {}
+        for message in sorted((one for one in messages if isinstance(one, Unmerge)), key=lambda one: one.time):
+            pair = (
+                Number(message.patient.value, message.patient.site),
+                Number(message.prior.value, message.prior.site),
+            )
+            newest[frozenset(pair)] = message.kind
+        undone = [tuple(pair) for pair, kind in newest.items() if kind == "unmerge"]
+        return {step for pair in undone for step in product(pair, pair)}
+
+    def _one(self, one: Number, other: Number) -> bool:
+        return bool(self.reach[one] & self.reach[other])
+
+    def _are_nobody(self, node: Number) -> bool:
+        """It reaches two persons who have nothing to do with each other."""
+        return any(not self._one(one, other) for one, other in product(self.reach[node], repeat=2))
+
+    def places(self, number: Number) -> list[Number]:
+        """Where a number from outside stands among the merges; nowhere if it may be two people there."""
+        found = [node for node in self.reach if equal(node, number)]
+        return found if all(self._one(one, other) for one, other in product(found, repeat=2)) else []
+
+    def identifies(self, number: Number) -> bool:
+        return not any(self._are_nobody(node) for node in self.reach if equal(node, number))
+
+    def same(self, one: Number, other: Number) -> bool:
+        if equal(one, other):
+            return True
+        return any(self._one(*pair) for pair in product(self.places(one), self.places(other)))
+
+    def reaches(self, one: Number, other: Number) -> bool:
+        """Whether the merges lead from one to the other, missing issuers being guessed."""
+        if not (self.identifies(one) and self.identifies(other)):
+            return False
+        ends = [one, *(node for place in self.places(one) for node in self.reach[place])]
+        return any(equal(end, other) for end in ends)
+
+    def certainly_reaches(self, one: Number, other: Number) -> bool:
+        if not (self.identifies(one) and self.identifies(other)):
+            return False
+        return one == other or other in self.reach.get(one, ())
+
+    def compare(self, one: Identity, other: Identity) -> Comparison:
+        """DESIGN 4.3."""
+        names = _differ(one.names, other.names, str.__eq__)
+        birth_dates = _differ(one.birth_dates, other.birth_dates, _same_day)
+        if names and birth_dates:
+            return "different"
+        by_numbers = self.by_numbers(one, other)
+        if by_numbers != "unknown":
+            return by_numbers
+        if names or birth_dates:
+            return "different"
+        return "same" if names is False and birth_dates is False else "unknown"
+
+    def by_numbers(self, one: Identity, other: Identity) -> Comparison:
+        pairs = [
+            pair for pair in product(one.numbers, other.numbers) if all(self.identifies(number) for number in pair)
+        ]
+        if any(self.same(*pair) for pair in pairs):
+            return "same"
+        return "different" if any(comparable(*pair) for pair in pairs) else "unknown"
+
+
+def _pairs(message: Link) -> set[tuple[Number, Number]]:
+    one, other = identity(message.patient).numbers, identity(message.other).numbers
+    return set(product(one, other)) | set(product(other, one))

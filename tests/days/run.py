@@ -1,0 +1,86 @@
+"""The long run: `python -m tests.days.run DAYS [--seed N] [--processes N]`.
+
+Ends with 1 and the first counterexample, made as small as it gets, when the bridge, the bridge with the same day in
+another sequence, and the oracle do not all say the same.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+from tests.days.harness import Discrepancy, Hospital
+from tests.days.hospital import day
+
+_SHARE = 500  # days of one task, which share a database
+_TOGETHER = 10  # days whose batches share transactions
+_MEMORY = Path("/dev/shm")  # noqa: S108 on a disk the run waits for it most of the time
+
+
+def main() -> int:
+    arguments = _arguments()
+    started = time.monotonic()
+    starts = range(arguments.seed, arguments.seed + arguments.days, _SHARE)
+    shares = iter([(start, min(_SHARE, arguments.seed + arguments.days - start)) for start in starts])
+    done = 0
+    with ProcessPoolExecutor(arguments.processes) as pool:
+        running = {pool.submit(run, *share) for share in islice(shares, arguments.processes)}
+        while running:
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for share in finished:
+                days, found = share.result()
+                done += days
+                if found:
+                    print(f"after {done} days, seed {found[0]}:\n{found[1]}")
+                    pool.shutdown(cancel_futures=True)
+                    return 1
+            running |= {pool.submit(run, *share) for share in islice(shares, len(finished))}
+            seconds = time.monotonic() - started
+            print(f"{done} days, {1000 * seconds / max(done, 1):.1f} ms a day", file=sys.stderr, flush=True)
+    print(f"{done} days: every sequence, every duplication and the oracle agree")
+    return 0
+
+
+def run(first_seed: int, days: int) -> tuple[int, tuple[int, str] | None]:
+    """How many days were run, and the seed and description of the first discrepancy."""
+    with hospital() as engines:
+        for start in range(first_seed, first_seed + days, _TOGETHER):
+            seeds = range(start, min(start + _TOGETHER, first_seed + days))
+            found = engines.run([day(Random(seed)) for seed in seeds], Random(start))
+            if found:
+                return start - first_seed, _described(engines, found[0], seeds)
+    return days, None
+
+
+def _described(engines: Hospital, found: Discrepancy, seeds: range) -> tuple[int, str]:
+    seed = next(seed for seed in seeds if day(Random(seed)) == found.day)
+    return seed, str(engines.minimised(found, Random(seed)))
+
+
+@contextmanager
+def hospital() -> Iterator[Hospital]:
+    """Two databases for a while, in memory where the machine has a place for that."""
+    with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+        engines = Hospital(Path(folder))
+        try:
+            yield engines
+        finally:
+            engines.close()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("days", type=int)
+    parser.add_argument("--seed", type=int, default=0, help="of the first day; each day has a seed of its own")
+    parser.add_argument("--processes", type=int, default=2)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
