@@ -41,7 +41,7 @@ def link(
         if not yes and not (sys.stdin.isatty() and typer.confirm("Link them all the same?", err=True)):
             print("nothing was changed; --yes links them all the same", file=sys.stderr)
             raise typer.Exit(EXIT_WRONG) from None
-        decided = person.link(store, site, who, study, order, confirmed=True)
+        decided = person.link(store, site, who, study, order, contradicted.codes)
     _told(store, decided, f'bridge link {study} {order} --undo --reason "…"')
 
 

@@ -3,21 +3,24 @@
 A person may link in spite of a contradiction, once it was shown; never a study whose patient identity was removed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import blake2b
 from typing import Literal
 
-from bridge.core.decision import Decision
+from bridge.core.decision import CONTRADICTIONS, STUDY_CONTRADICTIONS, Decision
 from bridge.core.errors import BridgeError
 from bridge.core.link_decisions import reference_to, standing
 from bridge.core.model import Identifier, Issuer, LinkDecision, OrderReference, Unmerge
 from bridge.core.orders import Order
 from bridge.core.ports import Outbound
+from bridge.core.rules import ACCESSION_NUMBER, FILLER_ORDER_NUMBER, PLACER_ORDER_NUMBER
 from bridge.core.struct import Value, encode
 from bridge.correlation import Cause, Correlation, Site
 from bridge.store.rows import StoredStudy
 from bridge.store.store import Store
 from bridge.store.transaction import Transaction
+
+ANYTHING = frozenset(CONTRADICTIONS + STUDY_CONTRADICTIONS)  # whatever speaks against a link
 
 
 class Person(Value):
@@ -48,12 +51,12 @@ class Decided(Value):
     events: tuple[Outbound, ...]
 
 
-def link(store: Store, site: Site, person: Person, study: str, order: str, *, confirmed: bool = False) -> Decided:
+def link(store: Store, site: Site, person: Person, study: str, order: str, confirmed: Collection[str] = ()) -> Decided:
     """Links a study to an order, named by its id or any of its numbers.
 
     Raises:
         NotPossible: there is no such study or order, several orders have that number, or the study is never linked.
-        NeedsConfirmation: the rules contradict it, and it is not `confirmed`; nothing is changed.
+        NeedsConfirmation: contradictions forbid it that are not among those `confirmed`; nothing is changed.
     """
     with store.write() as db:
         found = _study(db, study)
@@ -64,9 +67,9 @@ def link(store: Store, site: Site, person: Person, study: str, order: str, *, co
         overridden = [
             warning.code.removeprefix(_OVERRIDDEN)
             for warning in decided.decision.warnings
-            if warning.order == chosen.id and warning.code.startswith(_OVERRIDDEN)
+            if warning.order in (None, chosen.id) and warning.code.startswith(_OVERRIDDEN)
         ]
-        if overridden and not confirmed:
+        if not set(overridden) <= set(confirmed):
             raise NeedsConfirmation(overridden)
         return decided
 
@@ -162,7 +165,8 @@ def _study(db: Transaction, uid: str) -> StoredStudy:
 
 
 def _order(db: Transaction, name: str) -> Order:
-    known = list((db.orders([name]) or db.orders(db.owners_of_value("order", name))).values())
+    named = db.owners("order", {(rule, name) for rule in (FILLER_ORDER_NUMBER, PLACER_ORDER_NUMBER, ACCESSION_NUMBER)})
+    known = list(db.orders({name}.union(*named.values())).values())
     if not known:
         raise NotPossible("there is no such order")
     if len(known) > 1:

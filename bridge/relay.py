@@ -1,8 +1,8 @@
 """The one path out: publishes owed events in their sequence, and forgets each when it is confirmed (DESIGN 7).
 
-Events come from memory as soon as they are durable. At the start, after a failure, on overflow, and when another process
-(`bridge link`) has left some, they are read from the outbox, the oldest first, until that is empty; so nothing owed
-depends on memory.
+Events come from memory as soon as they are durable. At the start, after a failure, on overflow, and when another
+process (`bridge link`) has left some, they are read from the outbox, the oldest first, until that is empty; so nothing
+owed depends on memory.
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Desk:
         limits: Limits = DEFAULT_LIMITS,
         policy: Policy = DEFAULT_POLICY,
     ) -> None:
-        self.store = Store(f"sqlite:///{folder / 'bridge.db'}")
+        self.store = Store(f"sqlite:///{folder / 'bridge.db'}", durable=False)
         if self.store.is_empty():
             self.store.migrate()
         self.site = Site(Origin("test", "epoch"), {channel.name: channel for channel in channels}, policy)
@@ -66,8 +66,8 @@ class Desk:
     def somebody(self, reason: str = "looked at both") -> person.Person:
         return person.Person("ada", reason, self.now())
 
-    def link(self, study: str, order: str, **how: bool) -> None:
-        self._owed(person.link(self.store, self.site, self.somebody(), study, order, **how).events)
+    def link(self, study: str, order: str, confirmed: Collection[str] = ()) -> None:
+        self._owed(person.link(self.store, self.site, self.somebody(), study, order, confirmed).events)
 
     def unlink(self, study: str, order: str | None = None) -> None:
         self._owed(person.unlink(self.store, self.site, self.somebody(), study, order).events)

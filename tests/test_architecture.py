@@ -15,6 +15,7 @@ PURE = {
     "hashlib",
     "itertools",
     "msgspec",
+    "operator",
     "re",
     "typing",
     "unicodedata",

@@ -1,6 +1,7 @@
 """The commands as a person types them."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,10 +28,26 @@ def test_what_cannot_be_understood_is_a_usage_error(service: Service) -> None:
     assert service.command("schema", "instance.nonsense").returncode == 2
 
 
-def test_check_says_how_many_channels_and_examples_are_right(service: Service) -> None:
+def test_check_says_how_many_channels_examples_and_scenarios_are_right(service: Service) -> None:
     answer = service.command("check")
+    scenarios = len(list((REPOSITORY / "channels" / "scenarios").iterdir()))
+    assert answer.stdout == f"2 channels, 9 examples, {scenarios} scenarios, 0 wrong\n"
     assert answer.returncode == 0
-    assert answer.stdout == "2 channels, 9 examples, 0 wrong\n"
+
+
+def test_check_prints_one_line_for_a_scenario_that_ends_otherwise(service: Service, tmp_path: Path) -> None:
+    channels, name = tmp_path / "own", "rule-study-instance-uid"
+    shutil.copytree(REPOSITORY / "channels" / "scenarios" / name, channels / "scenarios" / name)
+    for file in ("orders.toml", "images.toml"):
+        text = (REPOSITORY / "channels" / file).read_text()
+        (channels / file).write_text(text.partition("[[examples]]")[0])
+    scenario = channels / "scenarios" / name / "scenario.toml"
+    scenario.write_text(scenario.read_text().replace('"F-1"', '"F-2"'))
+    service.environment["BRIDGE_CHANNELS"] = str(channels)
+    answer = service.command("check")
+    assert answer.returncode == 1
+    assert answer.stdout == "2 channels, 0 examples, 1 scenarios, 1 wrong\n"
+    assert answer.stderr == f"scenario {name}: steps 1, 2: 1.2.3.1: orders: F-1, should be F-2\n"
 
 
 def test_check_fails_when_an_example_comes_out_otherwise(service: Service, tmp_path: Path) -> None:
@@ -52,11 +69,12 @@ def test_check_with_a_mistake_names_file_and_key(service: Service, tmp_path: Pat
 
 
 def test_check_connects_to_the_broker_and_finds_no_database_yet(service: Service) -> None:
-    answer = service.command("check", "--connect")
+    one = str(REPOSITORY / "channels" / "orders.toml")  # whose scenarios are those of the folder
+    answer = service.command("check", "--connect", one)
     assert answer.returncode == 0
     assert "the broker answers" in answer.stdout
     service.environment["BRIDGE_AMQP_URL"] = "amqp://127.0.0.1:1"
-    assert service.command("check", "--connect").returncode == 69
+    assert service.command("check", "--connect", one).returncode == 69
 
 
 def test_migrate_creates_the_database_and_says_so_once(service: Service) -> None:
@@ -141,7 +159,7 @@ def test_explain_lists_every_study_that_shares_a_key_of_the_order_and_shows_the_
     assert "2 studies have this key" in answer.stdout
     assert "CONFLICT" in answer.stdout
     assert "PATTWO  (0010,0020)" in answer.stdout
-    assert "PATONE  PID-3.1" in answer.stdout
+    assert "PATONE / HOSP  PID-3.1" in answer.stdout
     assert "DIFFERS" in answer.stdout
 
 
@@ -161,7 +179,7 @@ def test_explain_shows_a_value_as_it_is_whatever_marks_it_holds(service: Service
     engine.collect(at_least("study.matched", 1))
     answer = service.command("explain", "PAT[/b]1")
     assert answer.returncode == 0, answer.stderr
-    assert "PAT[/b]1  PID-3.1" in answer.stdout
+    assert "PAT[/b]1 / HOSP  PID-3.1" in answer.stdout
 
 
 def test_explain_of_an_unknown_key_finds_nothing(conflict: Service) -> None:

@@ -77,7 +77,7 @@ def test_a_study_is_ready_when_it_is_settled_and_matched_whichever_comes_last(de
     desk.wait(60)
     assert desk.take() == ["instance.pending", "study.settled"]
     desk.receive(hl7(orm(2, study=f"{STUDY}.2")))
-    assert desk.take() == ["study.matched", "study.ready", "instance.enriched"]
+    assert desk.take() == ["study.matched", "instance.enriched", "study.ready"]
 
 
 def test_a_ready_study_is_ready_again_under_a_higher_revision_when_something_changes(desk: Desk) -> None:

@@ -61,8 +61,8 @@ class InstanceNumberSummary(Value):
     """The Instance Numbers of a series: information, not a verdict (the standard promises no sequence).
 
     `count` objects, of which `absent` have none (no element, or empty) and `invalid` one that is no integer. Of the
-    others: the `lowest` and `highest` (null where there is none), how many `distinct` ones, how many `duplicates` beyond
-    the first of each, and how many integers between lowest and highest are missing (`gaps`).
+    others: the `lowest` and `highest` (null where there is none), how many `distinct` ones, how many `duplicates`
+    beyond the first of each, and how many integers between lowest and highest are missing (`gaps`).
     """
 
     count: int

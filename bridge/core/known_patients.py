@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from bridge.core.identifiers import designator
+from bridge.core.identifiers import comparable_numbers, designator, number
 from bridge.core.model import Identifier, PatientStatement, PatientUpdate
 from bridge.core.orders import Order
 from bridge.core.patients import (
@@ -46,7 +46,8 @@ def as_known(order: Order, updates: Iterable[PatientUpdate], persons: Persons) -
     ]
     patient = newest_fields([*own, *to_publish])
     known = stated_identity(patient, [*own, *to_publish, *earlier, *merged])
-    return replace(order, patient=patient, identity=replace(known, identifiers=_all(patient.identifiers, who)))
+    beside_own = newest_fields([*own, *(s for s in to_publish if _states_one_of(s, who, persons))])
+    return replace(order, patient=patient, identity=replace(known, identifiers=_all(beside_own.identifiers, who)))
 
 
 def _statement(update: PatientUpdate) -> PatientStatement:
@@ -82,6 +83,16 @@ def _means(
     if any((one_place or (_issued(a) and _issued(b))) and persons.certainly_reaches(a, b) for a, b in pairs):
         return True
     return any(persons.reaches(a, b) for a, b in pairs) and _speaks_for_itself(said, who)
+
+
+def _states_one_of(said: PatientStatement, who: Identity, persons: Persons) -> bool:
+    """Whether it names one of these numbers itself: a number that only merges lead to starts no further comparison."""
+    stated = person_identifiers(Identity(said.identifiers or ()), persons)
+    return any(
+        comparable_numbers(number(a), number(b), persons.policy)
+        for a in person_identifiers(who, persons)
+        for b in stated
+    )
 
 
 def _issued(identifier: Identifier) -> bool:

@@ -5,7 +5,7 @@ shared key and a patient that is not contradicted, or a person who decides it; w
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations, product
+from itertools import combinations
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -38,18 +38,12 @@ from bridge.core.evidence import (
     warnings,
 )
 from bridge.core.link_decisions import decided_about
-from bridge.core.model import Identifier, LinkDecision, Request, Stated
+from bridge.core.model import Identifier, LinkDecision
+from bridge.core.narrowing import meant, requests_without_order
 from bridge.core.orders import Order
-from bridge.core.patients import Comparison, Identity, comparable_issuers, compare, is_placeholder
+from bridge.core.patients import Comparison, Identity, compare
 from bridge.core.persons import NO_MERGES, Persons
-from bridge.core.rules import (
-    ACCESSION_NUMBER,
-    FILLER_ORDER_NUMBER,
-    PLACER_ORDER_NUMBER,
-    RULES,
-    STUDY_INSTANCE_UID,
-    replaces,
-)
+from bridge.core.rules import ACCESSION_NUMBER, RULES, STUDY_INSTANCE_UID, replaces
 
 _INCORRECT_WORKLIST_ENTRY = "113038"  # DCM, Incorrect Modality Worklist Entry (PS3.16 CID 7010)
 
@@ -127,7 +121,6 @@ class _Case:
         self.decisions = decisions
         self.candidates = [one for one in orders if one.shared]
         self.contradictions = {one.order.id: contradictions(one, study, decisions.get(one.order.id)) for one in orders}
-        self.requests = [request for statement in study.statements for request in statement.requests]
 
     def decision(self, about_study: Sequence[Finding]) -> Decision:
         """The verdict with all that led to it: a person's link goes before what forbids it, and adds to the others."""
@@ -135,6 +128,7 @@ class _Case:
         chosen = {order_id: one for order_id, one in self.decisions.items() if one.kind == "link"}
         matched = {one.order.id for one in found.kept} if found.verdict is Verdict.MATCHED else set()
         linked = [one for one in self.orders if one.order.id in matched or one.order.id in chosen]
+        about = linked or found.kept
         suggested = {} if linked else self._suggested()
         shown = [one for one in self.orders if one.shared or one.order.id in chosen or one.order.id in suggested]
         against = {one.order.id: self.contradictions[one.order.id] for one in shown if one.order.id not in chosen}
@@ -152,7 +146,7 @@ class _Case:
                 *about_study,
                 *(_overridden(finding) for finding in found.against if chosen and finding.order is None),
                 *(found.unresolved if matched or not chosen else ()),
-                *self._requests_without_order(linked or found.kept),
+                *(requests_without_order(self.study, self.candidates, about) if about else ()),
                 *(finding for one in linked or shown for finding in warned[one.order.id]),
             ),
             contradictions=(
@@ -197,8 +191,8 @@ class _Case:
         if not left:
             codes = {finding.code for one in self.candidates for finding in self.contradictions[one.order.id]}
             return _Outcome(Verdict.CONFLICT, reason=next(code for code in CONTRADICTIONS if code in codes))
-        kept, unresolved = self._keep(left)
-        if not self._one_patient(kept) or _of_several_issuers(kept):
+        kept, unresolved, several_issuers = meant(self.study, left)
+        if several_issuers or not self._one_patient(kept):
             return _Outcome(Verdict.AMBIGUOUS, reason="several-orders", kept=kept, unresolved=unresolved)
         if any(one.patient is Comparison.UNKNOWN and one.order.id not in by_uid for one in kept):
             return _Outcome(Verdict.AMBIGUOUS, reason="patient-unverified", kept=kept, unresolved=unresolved)
@@ -214,52 +208,6 @@ class _Case:
 
     def _sharing(self, rule: str) -> set[str]:
         return {one.order.id for one in self.candidates if one.shares(rule)}
-
-    def _keep(self, left: Sequence[Compared]) -> tuple[list[Compared], list[Finding]]:
-        """For each accession number that the study lists, the orders that it means; where that is none, of all."""
-        groups: list[tuple[Sequence[Compared], Sequence[Request]]] = []
-        for number in dict.fromkeys(key.number.value for key in self.study.keys if key.rule == ACCESSION_NUMBER):
-            named = [one for one in left if one.shares(ACCESSION_NUMBER, number)]
-            if named:
-                about = [r for r in self.requests if r.accession_number is None or r.accession_number.value == number]
-                groups.append((named, about))
-        kept: dict[str, Compared] = {}
-        unresolved: list[Finding] = []
-        for orders, items in groups or [(left, self.requests)]:
-            meant, narrowed = self._meant(orders, items)
-            kept |= {one.order.id: one for one in meant}
-            if not narrowed and _share_all_they_share(meant) and not all(o.shares(STUDY_INSTANCE_UID) for o in meant):
-                unresolved += [_unresolved(one.order) for one in meant]
-        return [one for _, one in sorted(kept.items())], unresolved
-
-    def _meant(self, orders: Sequence[Compared], items: Sequence[Request]) -> tuple[list[Compared], bool]:
-        """Those with the strongest keys, narrowed to what request items name, and whether any did.
-
-        When they name one of the strongest, another that they name for this patient is meant with it: one study can
-        be made for several requested procedures, and then has the Study Instance UID of one of them.
-        """
-        strongest = _strongest(orders)
-        named = {one.order.id: one for item in items for one in _strongest(_named(item, orders))}
-        if any(one.order.id in named for one in strongest):
-            return [o for o in named.values() if o in strongest or o.patient is Comparison.SAME], True
-        return strongest, False
-
-    def _requests_without_order(self, linked: Sequence[Compared]) -> list[Finding]:
-        """Each number of a request item for which no order, or not the one that the item names, is linked.
-
-        It is the accession number, else an order number that every linked order states otherwise.
-        """
-        missing: dict[tuple[str, str], Identifier] = {}
-        for item in self.requests if linked else ():
-            rule, number = _number(item)
-            if number is None:
-                continue
-            sharing = [one for one in self.candidates if one.shares(rule, number.value)]
-            named = (_named(item, sharing) or sharing) if rule == ACCESSION_NUMBER else sharing
-            unlinked = {one.order.id for one in linked}.isdisjoint(one.order.id for one in named)
-            if unlinked and (rule == ACCESSION_NUMBER or all(_stated(one.order, rule) for one in linked)):
-                missing.setdefault((rule, number.value), number)
-        return [Finding("request-without-order", received=received(number)) for number in missing.values()]
 
     def _one_patient(self, orders: Sequence[Compared]) -> bool:
         """Two orders are one patient's when they say so, or the same, or when both are the patient of one object."""
@@ -298,68 +246,3 @@ def _overridden(finding: Finding) -> Finding:
 
 def _codes(findings: Iterable[Finding]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(finding.code for finding in findings))
-
-
-def _unresolved(order: Order) -> Finding:
-    """One of several requested procedures that nothing tells apart."""
-    stated = order.requested_procedure_id
-    return Finding("procedure-unresolved", order.id, ordered(stated) if stated else None)
-
-
-def _share_all_they_share(orders: Sequence[Compared]) -> bool:
-    """Whether the keys of two of the orders tell them apart in nothing."""
-    return len({frozenset((key.rule, key.received) for key in one.shared) for one in orders}) < len(orders)
-
-
-def _of_several_issuers(orders: Sequence[Compared]) -> bool:
-    """Whether one number of the study, stated without an issuer, is two different numbers of the orders."""
-    by_number = [one for one in orders if not one.shares(STUDY_INSTANCE_UID)]
-    keys = [[key for key in one.shared if key.received.issuer is None] for one in by_number]
-    return any(
-        a.rule == b.rule
-        and a.received.value == b.received.value
-        and not comparable_issuers(a.ordered.issuer, b.ordered.issuer)
-        for ours, theirs in combinations(keys, 2)
-        for a, b in product(ours, theirs)
-    )
-
-
-def _strongest(orders: Sequence[Compared]) -> list[Compared]:
-    """Those with the strongest key; among these, those with the next."""
-    left = list(orders)
-    for rule in RULES:
-        left = [one for one in left if one.shares(rule.name)] or left
-    return left
-
-
-def _number(item: Request) -> tuple[str, Identifier | None]:
-    """What names a request, and by which rule."""
-    numbers = (
-        (ACCESSION_NUMBER, item.accession_number),
-        (FILLER_ORDER_NUMBER, item.filler_order_number),
-        (PLACER_ORDER_NUMBER, item.placer_order_number),
-    )
-    return next(((rule, n) for rule, n in numbers if n and not is_placeholder(n.value)), (ACCESSION_NUMBER, None))
-
-
-def _stated(order: Order, rule: str) -> Identifier | None:
-    return order.filler_order_number if rule == FILLER_ORDER_NUMBER else order.placer_order_number
-
-
-def _named(item: Request, orders: Sequence[Compared]) -> list[Compared]:
-    """The orders that a request item names by requested procedure ID, and among these by scheduled procedure step ID.
-
-    A step ID is unique within its procedure alone (DESIGN 4.1): it says nothing where the procedures differ.
-    """
-    procedure, step = item.requested_procedure_id, item.scheduled_procedure_step_id
-    agreeing = [o for o in orders if procedure and _value(o.order.requested_procedure_id) == procedure.value]
-    open_ones = agreeing or [o for o in orders if procedure is None or o.order.requested_procedure_id is None]
-    return [o for o in open_ones if step and step.value in _steps(o.order)] or agreeing
-
-
-def _value(stated: Stated | None) -> str | None:
-    return stated.value if stated else None
-
-
-def _steps(order: Order) -> set[str | None]:
-    return {step.scheduled_procedure_step_id for step in order.scheduled_steps}

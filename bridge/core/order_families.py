@@ -76,8 +76,9 @@ def _joined(level: str, turn: Sequence[_Named], groups: Sequence[_Group]) -> lis
     for named, homes in at_home:
         own = new.get(named.name)
         if own and (renumbered.isdisjoint(group.name for group in homes) or not _precedes(named.update, own)):
-            homes = [*homes, own]
-        found.append((named.update, _agreeing(named.update, homes)))
+            found.append((named.update, _agreeing(named.update, [*homes, own]) or [own]))
+        else:
+            found.append((named.update, _agreeing(named.update, homes)))
     for update, homes in found:
         for group in homes:
             group.members.append(update)

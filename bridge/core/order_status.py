@@ -115,7 +115,7 @@ def course(history: Iterable[OrderFact], shared: Container[int]) -> Course:
                 start = said.start or start
             elif said.event == _CALLED_OFF:
                 start = booked[-1].start if booked else None
-                if not booked:
+                if not booked and status in _STILL_TO_COME:
                     taken[Appointment] = alone
             continue
         if any(step.scheduled_procedure_step_start_date_time for step in said.scheduled_steps or ()):
@@ -124,9 +124,9 @@ def course(history: Iterable[OrderFact], shared: Container[int]) -> Course:
         if given in _SUSPENDS:
             status = given
             taken[OrderUpdate] = alone or taken.get(OrderUpdate, False)
-        elif given and (alone or not any(taken.values())):
+        elif given and (alone or not taken.get(OrderUpdate)):
             status = standing = standing if given == "restored" else given
-            taken.clear()
+            taken = {} if alone else {by: alone_then for by, alone_then in taken.items() if alone_then}
     return Course("cancelled" if Appointment in taken and status in _STILL_TO_COME else status, start)
 
 

@@ -45,8 +45,8 @@ class Persons:
             return False
         starts, ends = self._graph.places(number(one)), self._graph.places(number(other))
         return any(
-            self._graph.leads(start, end) and (comparable or any(start.issuer) or any(end.issuer))
-            for comparable in [comparable_issuers(one.issuer, other.issuer, self.policy)]
+            self._graph.leads(start, end) and (comparable or (any(start.issuer) and any(end.issuer)))
+            for comparable in [comparable_issuers(one.issuer, other.issuer)]
             for start in starts
             for end in ends
         )
@@ -75,12 +75,12 @@ class Persons:
 
 
 def _one_person(graph: Graph, one: Identifier, other: Identifier) -> bool:
-    """By merges and links; numbers with different issuers never by a merge that names neither issuer."""
+    """By merges and links; numbers with different issuers never by a merge that leaves either issuer out."""
     ours, theirs = graph.people(number(one)), graph.people(number(other))
     shared = ours.keys() & theirs.keys()
     if not shared:
         return False
-    return any(ours[person] or theirs[person] for person in shared) or comparable_issuers(one.issuer, other.issuer)
+    return any(ours[person] and theirs[person] for person in shared) or comparable_issuers(one.issuer, other.issuer)
 
 
 NO_MERGES = Persons()

@@ -208,7 +208,7 @@ def replaces(successor: Order, order: Order, policy: Policy = DEFAULT_POLICY) ->
         (named.placer_order_number, order.placer_order_number),
     )
     comparable = ((a, b) for a, b in pairs if a and b and not is_placeholder(a.value))
-    return successor.id != order.id and any(same_number(a, b, policy) for a, b in islice(comparable, 1))
+    return any(same_number(a, b, policy) for a, b in islice(comparable, 1))
 
 
 def successor_lookups(order: Order) -> frozenset[Pair]:

@@ -4,18 +4,13 @@ A study is decided anew from everything that is known of it and never patched, s
 arrived first. Whoever shares an old or a new key with what changed is decided again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from bridge.core.decision import Decision, Verdict
-from bridge.core.events import PublishedReport
-from bridge.core.evidence import Departure, StudyFacts
 from bridge.core.facts import fact_keys
-from bridge.core.known_patients import as_known
-from bridge.core.link_decisions import decision_lookups
-from bridge.core.matching import decide
 from bridge.core.model import (
     Appointment,
     Fact,
@@ -31,10 +26,9 @@ from bridge.core.model import (
 )
 from bridge.core.orders import Order
 from bridge.core.patients import Comparison, compare, identity
-from bridge.core.persons import Persons
 from bridge.core.ports import Outbound
-from bridge.core.publishing import changes, correlation, published_order, published_report
-from bridge.core.reports import report_lookups, reports_about
+from bridge.core.publishing import changes, correlation, published_order
+from bridge.core.reports import report_lookups
 from bridge.core.rules import (
     Pair,
     affecting,
@@ -42,9 +36,7 @@ from bridge.core.rules import (
     order_lookups,
     predecessor_lookups,
     study_lookups,
-    successor_lookups,
     suggesting,
-    suggestions,
 )
 from bridge.core.struct import encode
 from bridge.correlation.announcing import Announcer, decided, previous
@@ -52,8 +44,20 @@ from bridge.correlation.cause import Cause, Site
 from bridge.correlation.orders import Orders
 from bridge.correlation.people import People, patient_keys
 from bridge.correlation.studies import Studies
+from bridge.correlation.verdicts import Verdicts
 from bridge.store.rows import Due, HistoryEntry, StoredInstance, StoredStudy
 from bridge.store.transaction import Transaction
+
+
+class _Arrived(NamedTuple):
+    """An object to tell of: it came, or a rejection note took it out or let it back."""
+
+    stored: StoredInstance
+    replaced: bool
+
+    @property
+    def study(self) -> str:
+        return self.stored.instance.statement.study_instance_uid
 
 
 class Correlation:
@@ -65,11 +69,10 @@ class Correlation:
         self._orders = Orders(db)
         self._people = People(db, site.policy)
         self._studies = Studies(db)
-        self._reports: dict[Pair, dict[bytes, Report]] = {}
+        self._verdicts = Verdicts(db, self._orders, self._people)
         self._announcer = Announcer(site)
         self._new_facts: list[tuple[str | None, HL7Fact | PersonFact]] = []
         self._history: list[tuple[str, HistoryEntry]] = []
-        self._linked_orders: dict[str, tuple[Order, ...]] = {}  # by study, as they are known
         self._deadlines: dict[tuple[str, str], tuple[float, str] | None] = {}  # None: it is no more
 
     def prepare(self, facts: Sequence[Fact]) -> None:
@@ -94,57 +97,51 @@ class Correlation:
         values |= {one.value for update in updates for one in update.patient_identifiers or ()}
         self._people.load(values)
         uids = [one.statement.study_instance_uid for one in instances]
-        self._load_reports({key for uid in uids for key in report_lookups(uid, orders)} if uids else set())
+        self._verdicts.load_reports({key for uid in uids for key in report_lookups(uid, orders)} if uids else set())
 
     # What messages and people say
 
     def apply(self, cause: Cause, facts: Sequence[Fact]) -> None:
-        """What one message says."""
+        """What one message says. All of it is known before anything is decided: nothing is taken back in between."""
         order_facts = [fact for fact in facts if isinstance(fact, OrderUpdate | Appointment)]
-        if order_facts:
-            changed = self._orders.apply(order_facts)
-            self._decide_all(self._studies_of(changed), cause)
+        affected = self._studies_of(self._orders.apply(order_facts)) if order_facts else set()
+        arrived: list[_Arrived] = []
         for fact in facts:
             if isinstance(fact, Instance):
-                self._apply_instance(cause, fact)
+                affected |= self._apply_instance(cause, fact, arrived)
                 continue
             self._new_facts.append((cause.message, fact))
             if isinstance(fact, PatientUpdate | IdentityChange):
-                self._apply_patient(cause, fact)
+                affected |= self._apply_patient(fact)
             elif isinstance(fact, Report):
-                self._apply_report(cause, fact)
+                affected |= self._apply_report(fact)
+        self._decide_all(affected, cause, arrived)
 
     def apply_decision(self, cause: Cause, decision: LinkDecision | Unmerge) -> None:
         """What a person decided."""
         self._new_facts.append((None, decision))
         if isinstance(decision, Unmerge):
-            self._apply_patient(cause, decision)
-        elif (study := self._studies.decide(decision)).channel:
-            self._decide(study, cause)
+            self._decide_all(self._apply_patient(decision), cause)
+        else:
+            self._decide_all({self._studies.decide(decision).uid}, cause)
 
-    def _apply_patient(self, cause: Cause, fact: PatientUpdate | IdentityChange | Unmerge) -> None:
+    def _apply_patient(self, fact: PatientUpdate | IdentityChange | Unmerge) -> set[str]:
         """Every order of whoever may be this patient is seen in another light, and so is every study."""
         self._people.load({value for _, value in fact_keys(fact)})
         keys = patient_keys(self._people.add(fact))
         affected = self._studies_of(self._orders.under(keys))
-        if not isinstance(fact, PatientUpdate):
-            affected |= self._studies.under(keys)
-        self._decide_all(affected, cause)
+        return affected if isinstance(fact, PatientUpdate) else affected | self._studies.under(keys)
 
-    def _apply_report(self, cause: Cause, report: Report) -> None:
-        keys = fact_keys(report)
-        self._load_reports(keys)
-        for key in keys:
-            self._reports[key][encode(report)] = report
+    def _apply_report(self, report: Report) -> set[str]:
+        keys = self._verdicts.add_report(report)
         named = {uid for level, uid in keys if level == "study"}
-        named |= self._studies_of(self._orders.under(_order_keys(keys)))
-        self._decide_all(named, cause)
+        return named | self._studies_of(self._orders.under(_order_keys(keys)))
 
-    def _apply_instance(self, cause: Cause, instance: Instance) -> None:
+    def _apply_instance(self, cause: Cause, instance: Instance, arrived: list[_Arrived]) -> set[str]:
         """One object. Under a known SOP Instance UID the same header says nothing new, another one replaces it."""
         known = self._studies.instance(instance.sop_instance_uid)
         if known and (known.instance == instance or _newer(known.instance, instance)):
-            return
+            return set()
         study = self._studies.open(instance.statement.study_instance_uid, cause.channel)
         affected: set[str] = set()
         if known:
@@ -154,12 +151,10 @@ class Correlation:
         new_statement = self._studies.put(stored)
         spoken_of, turned = self._studies.note(instance, known.instance if known else None)
         self._quiet_from_now(study, cause)
-        self._decide_all(affected | spoken_of - {study.uid}, cause)
-        may_differ = new_statement or known or study.decision is None or study.uid in spoken_of
-        published_all = may_differ and self._decide(study, cause, replaced=known is not None)
-        rejected = self._studies.rejection_of(instance) is not None
-        for one in turned if published_all and not rejected else [*turned, stored]:
-            self._publish_instance(one, cause)
+        arrived += [_Arrived(stored, known is not None), *(_Arrived(one, False) for one in turned)]
+        if new_statement or known or study.decision is None:
+            affected.add(study.uid)
+        return affected | spoken_of
 
     def _moved(self, known: Instance, arrived: Instance) -> set[str]:
         """What an object that came again with another header leaves behind; returns the study that it left."""
@@ -174,14 +169,6 @@ class Correlation:
             self._studies.depart(after, known.sop_instance_uid, "")
         return set()
 
-    def _publish_instance(self, stored: StoredInstance, cause: Cause) -> None:
-        """What the verdict about its study, or a note, says of one object."""
-        [study] = self._studies.load([stored.instance.statement.study_instance_uid])
-        if rejection := self._studies.rejection_of(stored.instance):
-            self._announcer.rejected(study, stored, self._linked(study), rejection, cause)
-        else:
-            self._announcer.instances(study, [stored], self._linked(study), None, cause)
-
     # Who is affected
 
     def _studies_of(self, orders: Iterable[Order]) -> set[str]:
@@ -194,80 +181,47 @@ class Correlation:
             keys |= suggesting(order, self._people.persons(order.identity.identifiers))
         return self._studies.under(keys)
 
-    def _decide_all(self, uids: Iterable[str], cause: Cause) -> None:
-        for study in self._studies.load(set(uids)):
-            if study.decision:
-                self._decide(study, cause)
+    def _decide_all(self, uids: Iterable[str], cause: Cause, arrived: Sequence[_Arrived] = ()) -> None:
+        """Decides studies again, then tells of the objects that came, of whose study nothing was told anew."""
+        replaced = {one.study for one in arrived if one.replaced}
+        told = set()
+        for study in self._studies.load({*uids}):
+            if study.channel and self._decide(study, cause, replaced=study.uid in replaced):
+                told.add(study.uid)
+        for one in arrived:
+            [study] = self._studies.load([one.study])
+            if rejection := self._studies.rejection_of(one.stored.instance):
+                self._announcer.rejected(study, one.stored, self._verdicts.linked(study), rejection, cause)
+            elif study.uid not in told:
+                self._announcer.instances(study, [one.stored], self._verdicts.linked(study), None, cause)
 
     # Verdicts
 
     def _decide(self, study: StoredStudy, cause: Cause, *, replaced: bool = False) -> bool:
         """Decides a study again and owes what its consumers must know; says whether that included its objects."""
         before, orders_before = study.decision, study.orders
-        decision, linked = self._decision(study)
-        orders, reports = encode([published_order(order) for order in linked]), self._reports_of(study, linked)
+        decision, linked = self._verdicts.of(study)
+        orders, reports = encode([published_order(order) for order in linked]), self._verdicts.reports(study, linked)
         reported = reports is not None and encode(reports) != study.reports
         if decision == before and orders == orders_before and not replaced and not reported:
             return False
         study.revision += 1
         study.decision, study.orders = decision, orders
         if before is None or before.verdict is not decision.verdict:
-            study.since, study.overdue_at = cause.at, None
+            study.since = cause.at
         self._hold(study, before, cause)
         self._studies.changed(study)
         names = self._announce(study, before, orders_before, linked, cause)
         if reported and reports is not None:
             study.reports = encode(reports)
             names += ["study.reported"] * self._announcer.reported(study, linked, reports, cause)
+        enriches = decision.verdict is Verdict.MATCHED and orders != orders_before
+        if enriches:
+            self._announcer.instances(study, self._studies.objects(study), linked, before, cause)
         if study.settled == "settled" and {"study.matched", "study.amended"} & set(names):
             names += self._settled(("study.ready",), study, cause, reopened=False)
         self._remember(study, before, cause, names)
-        if decision.verdict is Verdict.MATCHED and orders != orders_before:
-            self._announcer.instances(study, self._studies.objects(study), linked, before, cause)
-            return True
-        return False
-
-    def _decision(self, study: StoredStudy) -> tuple[Decision, tuple[Order, ...]]:
-        """The verdict from all that is known, and the orders that it links. What only suggests is looked at last."""
-        statements = study.current_statements()
-        facts = StudyFacts(
-            statements,
-            rejections=tuple(sorted(set(study.rejections.values()))),
-            departures=tuple(Departure(uid, other or None) for uid, other in sorted(study.departures)),
-            decisions=study.decisions,
-        )
-        keys = linking(study_lookups(statements)) | decision_lookups(study.decisions)
-        orders = {order.id: order for order in self._orders.under(keys)}
-        replaced = [order for order in orders.values() if order.status == "cancelled"]
-        orders |= {o.id: o for order in replaced for o in self._orders.under(successor_lookups(order))}
-        persons, known = self._as_known(facts, orders)
-        decision = decide(facts, known.values(), persons)
-        if decision.verdict is not Verdict.MATCHED:
-            suggested = {o.id: o for o in self._orders.under(suggestions(statements, persons)) if o.id not in orders}
-            if suggested:
-                persons, known = self._as_known(facts, orders | suggested)
-                decision = decide(facts, known.values(), persons)
-        linked = tuple(known[order_id] for order_id in decision.orders)
-        self._linked_orders[study.uid] = linked
-        return decision, linked
-
-    def _as_known(self, facts: StudyFacts, orders: Mapping[str, Order]) -> tuple[Persons, dict[str, Order]]:
-        """The orders with what is known of their patients."""
-        identifiers = [i for statement in facts.statements for i in statement.patient.identifiers]
-        identifiers += [i for order in orders.values() for i in order.patient.identifiers]
-        persons = self._people.persons(identifiers)
-        return persons, {
-            order_id: as_known(order, self._people.updates(order.patient.identifiers), persons)
-            for order_id, order in orders.items()
-        }
-
-    def _linked(self, study: StoredStudy) -> tuple[Order, ...]:
-        """The linked orders of a study whose verdict stands."""
-        if study.uid not in self._linked_orders:
-            orders = {order.id: order for order in self._orders.named(decided(study).orders)}
-            _, known = self._as_known(StudyFacts(study.current_statements()), orders)
-            self._linked_orders[study.uid] = tuple(known.values())
-        return self._linked_orders[study.uid]
+        return enriches
 
     def _announce(
         self, study: StoredStudy, before: Decision | None, orders_before: bytes, linked: Sequence[Order], cause: Cause
@@ -278,7 +232,8 @@ class Correlation:
         if before and set(before.orders) - set(decision.orders):
             names.append("study.unlinked")
         other = before is None or before.verdict is not decision.verdict or before.orders != decision.orders
-        if decision.verdict is not Verdict.PENDING and (other or decision.verdict is not Verdict.MATCHED):
+        told_anew = decision != before and decision.verdict is not Verdict.MATCHED
+        if decision.verdict is not Verdict.PENDING and (other or told_anew):
             names.append(f"study.{decision.verdict}")
         names = [name for name in names if self._announcer.study(name, study, linked, before, cause)]
         if decision.verdict is Verdict.MATCHED and before and not other:
@@ -302,29 +257,6 @@ class Correlation:
             user=cause.user,
         )
         self._history.append((study.uid, entry))
-
-    # Reports
-
-    def _load_reports(self, keys: Iterable[Pair]) -> None:
-        missing = {key for key in keys if key not in self._reports}
-        if missing:
-            self._reports.update({key: {} for key in missing})
-            for report in self._db.facts(missing, Report).values():
-                for key in fact_keys(report) & missing:
-                    self._reports[key][encode(report)] = report
-
-    def _reports_of(self, study: StoredStudy, linked: Sequence[Order]) -> tuple[PublishedReport, ...] | None:
-        """The reports that are known for a matched study; None where there are none."""
-        if not linked:
-            return None
-        keys = report_lookups(study.uid, linked)
-        self._load_reports(keys)
-        known = {content: report for key in keys for content, report in self._reports[key].items()}
-        if not known:
-            return None
-        persons = self._people.persons(i for order in linked for i in order.identity.identifiers)
-        about = reports_about(study.uid, linked, known.values(), persons)
-        return tuple(published_report(report) for report in about) or None
 
     # Time
 
@@ -353,7 +285,7 @@ class Correlation:
         self._remember(study, study.decision, cause, names)
 
     def _settled(self, names: Iterable[str], study: StoredStudy, cause: Cause, *, reopened: bool) -> list[str]:
-        linked, numbers = self._linked(study), self._studies.instance_numbers(study)
+        linked, numbers = self._verdicts.linked(study), self._studies.instance_numbers(study)
         return [
             name for name in names if self._announcer.settled(name, study, linked, numbers, cause, reopened=reopened)
         ]
@@ -369,7 +301,7 @@ class Correlation:
         if waits and not waited:
             self._deadlines[study.uid, "hold"] = (cause.clock + self._site.holds_for(study.channel), cause.message)
         elif waited and not waits:
-            self._deadlines[study.uid, "hold"] = None
+            self._deadlines[study.uid, "hold"] = study.overdue_at = None
 
     def save(self) -> list[Outbound]:
         """Writes everything, and returns the events owed with their rows."""

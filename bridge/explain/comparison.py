@@ -22,6 +22,7 @@ from bridge.explain import words
 from bridge.explain.found import Explanation
 from bridge.explain.values import moment, order_name, place, shown
 
+_PATIENT_ID = "patient-id"
 _ALONE = ("patient-name", "birth-date", "sex")  # which prove nothing when they agree
 _SEQUENCE = list(words.KEYS)
 
@@ -81,13 +82,14 @@ def _table(rows: Iterable[Row]) -> Table:
 def _rows(one: Explanation, order: PublishedOrder, candidate: Candidate, redact: bool) -> list[Row]:
     """Each piece of evidence, and the numbers that are not stated; what links comes first."""
     findings = _findings(one, order.id)
-    rows = [(p.key, _row(p, findings, candidate, redact)) for p in one.correlation.evidence if p.order == order.id]
+    evidence = [piece for piece in one.correlation.evidence if piece.order == order.id]
+    rows = [(piece.key, _row(one, piece, findings, candidate, redact)) for piece in evidence]
     told = {key for key, _ in rows}
     rows += [(key, row) for key, row in _unstated(one, order, redact) if key not in told]
     return [row for _, row in sorted(rows, key=lambda pair: _SEQUENCE.index(pair[0]))]
 
 
-def _row(piece: Evidence, findings: Iterable[Finding], candidate: Candidate, redact: bool) -> Row:
+def _row(one: Explanation, piece: Evidence, findings: Iterable[Finding], candidate: Candidate, redact: bool) -> Row:
     agrees = piece.outcome == "agrees"
     own = [f for f in findings if _about(f, piece)]
     follows = list(dict.fromkeys(f"{_weight(f.code)}: {f.code}" for f in own))
@@ -95,21 +97,35 @@ def _row(piece: Evidence, findings: Iterable[Finding], candidate: Candidate, red
         follows.append("found by this")
     elif not own and agrees and piece.key in _ALONE:
         follows.append("proves nothing alone")
+    if piece.key == _PATIENT_ID and not agrees and not one.merges:
+        follows.append("no merge of the two is known")
     follows += dict.fromkeys(words.HINTS[hint] for hint in (piece.hint, *(f.hint for f in own)) if hint)
     if piece.key == PERSON:  # what was said, and by whom, stands below
         return words.KEYS[PERSON], "", piece.ordered.path, "linked" if agrees else "forbidden", "; ".join(follows)
-    received = f"{shown(piece.received.value, redact)}  {place(piece.received.tag)}"
-    ordered = f"{shown(piece.ordered.value, redact)}  {place(piece.ordered.path)}"
+    issuers = _issuers(one, piece) if piece.key == _PATIENT_ID else ("", "")
+    received = f"{shown(piece.received.value, redact)}{issuers[0]}  {place(piece.received.tag)}"
+    ordered = f"{shown(piece.ordered.value, redact)}{issuers[1]}  {place(piece.ordered.path)}"
     return words.KEYS[piece.key], received, ordered, "same" if agrees else "DIFFERS", "; ".join(follows)
+
+
+def _issuers(one: Explanation, piece: Evidence) -> tuple[str, str]:
+    """Who assigned the patient identifiers of study and order, ` / HOSP`, where that is stated."""
+    order = next(order for order in (*one.orders, *one.candidates) if order.id == piece.order)
+    sides = ((one.study.patient, piece.received.value), (order.patient, piece.ordered.value))
+    issuers = [
+        next((number.issuer for number in patient.identifiers if number.value == value), None)
+        for patient, value in sides
+    ]
+    study, ordered = (f" / {issuer.namespace_id or issuer.universal_id}" if issuer else "" for issuer in issuers)
+    return shown(study, False), shown(ordered, False)
 
 
 def _unstated(one: Explanation, order: PublishedOrder, redact: bool) -> Iterator[tuple[str, Row]]:
     """The numbers that would link and that one side does not state."""
     source = " ".join(part for part in (order.source.message_type, order.source.message_control_id) if part)
     none = f"none in {source}" if source else "none"
-    uid = one.study.study_instance_uid
     if order.study_instance_uid is None:
-        yield STUDY_INSTANCE_UID, (words.KEYS[STUDY_INSTANCE_UID], shown(uid, redact), none, "not stated", "")
+        yield STUDY_INSTANCE_UID, (words.KEYS[STUDY_INSTANCE_UID], "as above", none, "not stated", "")
     numbers = ", ".join(shown(number.value, redact) for number in one.study.accession_numbers)
     number = shown(order.accession_number.value, redact) if order.accession_number else None
     if not (numbers and number):

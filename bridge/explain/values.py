@@ -57,9 +57,9 @@ def moment(at: str) -> str:
 
 
 def age(since: str, now: str) -> str:
-    """How long ago something was, as `45 s`, `12 min`, `3 h` or `2 d`."""
+    """How long ago something was, as `45 s`, `90 min`, `26 h` or `2 d`: the largest unit of which it has two."""
     seconds = max(0, int((datetime.fromisoformat(now) - datetime.fromisoformat(since)).total_seconds()))
-    return next((f"{seconds // size} {unit}" for size, unit in _UNITS if seconds >= size), f"{seconds} s")
+    return next((f"{seconds // size} {unit}" for size, unit in _UNITS if seconds >= 2 * size), f"{seconds} s")
 
 
 def counted(number: int, noun: str) -> str:

@@ -54,7 +54,7 @@ def waiting(
     """The studies of these verdicts (`WAITING`), `within` so much time before `now` (RFC 3339) where that is given."""
     since = (
         (datetime.fromisoformat(now) - within).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        if within
+        if within is not None
         else None
     )
     stated = [Verdict(verdict) for verdict in verdicts if verdict != OVERDUE]

@@ -46,7 +46,7 @@ class Stage:
     def __enter__(self) -> "Stage":
         self._folder = TemporaryDirectory()
         self._file = Path(self._folder.name) / "bridge.db"
-        self.store = Store(f"sqlite:///{self._file}")
+        self.store = Store(f"sqlite:///{self._file}", durable=False)
         self.store.migrate()
         self.store.close()
         self._empty = self._file.read_bytes()
@@ -67,7 +67,7 @@ def played(
 ) -> dict[str, Ended]:
     """How each expected study ends when the steps, by their indexes, come in this sequence.
 
-    `at_once`: all messages are one batch, of a scenario in which nothing else comes.
+    `at_once`: all messages are one batch, unless something else comes between them.
 
     Raises:
         BridgeError: a message is rejected, a person's decision is not possible, or the scenario has mistakes.
@@ -76,7 +76,7 @@ def played(
     stage.clear()
     play = _Play(scenario, app.checked_channels(own) if own.is_dir() else channels, stage.store)
     steps = [scenario.steps[index] for index in sequence]
-    if at_once:
+    if at_once and all(step.is_received for step in steps):
         play.receive(steps)
     else:
         for step in steps:
@@ -167,7 +167,7 @@ class _Play:
         elif unlink:
             decided = person.unlink(self._store, self._site, who, said.study, said.order)
         else:
-            decided = person.link(self._store, self._site, who, said.study, said.order or "", confirmed=True)
+            decided = person.link(self._store, self._site, who, said.study, said.order or "", confirmed=person.ANYTHING)
         self._owe(decided.events)
 
     def _unmerge(self, said: PersonUnmerges) -> None:

@@ -18,8 +18,8 @@ _WAL_PAGES = 4096
 _BUSY_SECONDS = 5  # then the batch is tried again
 
 
-def engine_for(database_url: str) -> Engine:
-    """An engine for `sqlite:///file` or `postgresql+psycopg://…`.
+def engine_for(database_url: str, *, durable: bool = True) -> Engine:
+    """An engine for `sqlite:///file` or `postgresql+psycopg://…`; one that is not durable is for trying things out.
 
     Raises:
         ConfigError: the URL is not one of these.
@@ -33,16 +33,16 @@ def engine_for(database_url: str) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise ConfigError("database_url must name a file: a database in memory would lose what was acknowledged")
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, durable=durable))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(connection: Any, *, durable: bool) -> None:
     connection.isolation_level = None  # transactions begin where _begin_sqlite says, not where the driver guesses
     for pragma in (
         "journal_mode=WAL",
-        "synchronous=FULL",
+        f"synchronous={'FULL' if durable else 'OFF'}",
         f"wal_autocheckpoint={_WAL_PAGES}",
         "foreign_keys=ON",
         "cache_size=-65536",

@@ -24,13 +24,15 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 class Store:
     """One database. Use it from any thread; write transactions take turns.
 
+    One that is not `durable` is for trying things out: it may lose what was committed when the machine stops.
+
     Raises (every method):
         ConfigError: the URL or the schema is not what it has to be.
         Unavailable: the database does not answer, is locked, or is full.
     """
 
-    def __init__(self, database_url: str) -> None:
-        self._engine = engine_for(database_url)
+    def __init__(self, database_url: str, *, durable: bool = True) -> None:
+        self._engine = engine_for(database_url, durable=durable)
         self.file = sqlite_file(self._engine.url)
         self._turn = threading.Lock()
 

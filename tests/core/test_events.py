@@ -415,7 +415,9 @@ def test_a_study_event_has_counts_for_each_series() -> None:
         },
         "numberOfSeries": 1,
         "numberOfInstances": 1,
-        "series": [{"seriesInstanceUID": f"{STUDY}.1", "modality": "CT", "numberOfInstances": 1}],
+        "series": [
+            {"seriesInstanceUID": f"{STUDY}.1", "modality": "CT", "numberOfInstances": 1, "instanceNumbers": None}
+        ],
     }
 
 

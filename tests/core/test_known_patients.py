@@ -59,6 +59,13 @@ def test_what_a_message_does_not_mention_stays_as_the_order_states_it() -> None:
     assert known(JANE, states("100^HOSP", "Roe^Jane")).patient == replace(JANE, names=person(name="Roe^Jane").names)
 
 
+def test_the_further_numbers_that_a_message_about_the_patient_s_own_states_are_compared_too() -> None:
+    made = known(person("100^HOSP 5^OLD"), states("100^HOSP 7^NAT"))
+
+    assert ids(made.patient.identifiers) == "100 7"
+    assert ids(made.identity.identifiers) == "100 7 5"
+
+
 def test_an_older_message_adds_to_compare_by_and_changes_nothing_that_is_published() -> None:
     made = known(replace(JANE, sex=None), states("100^HOSP", "Maiden^Jane", "1970-01-30", "F", at=""))
 
@@ -106,7 +113,7 @@ def test_an_order_under_a_merged_number_is_published_as_the_surviving_patient() 
     assert made.patient == JANE
     assert names(made) == "Doe^Jane Trauma^Seven"
     assert made.identity.birth_dates == ("1970-01-31", "1990-01-01")
-    assert ids(made.identity.identifiers) == "100 T"
+    assert ids(made.identity.identifiers) == "T"  # the merge leads on from it
 
 
 def test_an_order_of_the_survivor_is_compared_by_the_earlier_names_and_published_without_them() -> None:
@@ -138,7 +145,7 @@ def test_a_link_brings_what_is_stated_of_either_side() -> None:
     made = known(JANE, states("7^CLINIC", "Roe^Jane"), persons=Persons([link("100^HOSP", "7^CLINIC")]))
 
     assert names(made) == "Roe^Jane Doe^Jane"
-    assert ids(made.identity.identifiers) == "7 100"
+    assert ids(made.identity.identifiers) == "100"
 
 
 def test_the_name_of_a_merged_record_is_compared_by_and_never_published() -> None:
@@ -192,6 +199,13 @@ def test_numbers_without_issuers_are_certain_from_one_facility_alone() -> None:
         elsewhere = states("100", "Smith^Jane", "1971-02-01", facility=facility)
         assert known(jane, elsewhere) == order(patient=jane, time=EARLY)
         assert names(known(jane, states("100", "Doe^Jane", "1971-02-01", facility=facility))) == "Doe^Jane"
+
+
+def test_two_facilities_that_are_not_stated_are_not_one() -> None:
+    made = order(patient=person("100", "Doe^Jane", "1970-01-31"), time=EARLY)
+    made = replace(made, statements=(replace(made.statements[0], sending_facility=None),))
+
+    assert known(made, states("100", "Smith^Jane", "1971-02-01", facility=None)) == made
 
 
 def test_a_merge_is_reached_over_a_missing_issuer_only_where_something_speaks_for_it() -> None:

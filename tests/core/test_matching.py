@@ -241,6 +241,18 @@ SITUATIONS = {
         "F1",
         against="patient-differs",
     ),
+    "C3: one accession number of two issuers, and the study uid of both orders": Situation(
+        [header(uid="1.1", accession="A1")],
+        [jane_s("F1", uid="1.1", accession="A1^RIS"), jane_s("F2", uid="1.1", accession="A1^LAB")],
+        MATCHED,
+        "F1 F2",
+    ),
+    "C3: one accession number of two issuers, and a step id that one of the orders has as well": Situation(
+        [header(accession="A1", requests=(request(step="S1"),))],
+        [jane_s("F1", accession="A1^RIS", steps=("S1",)), jane_s("F2", accession="A1^LAB")],
+        AMBIGUOUS,
+        reason="several-orders",
+    ),
     "where issuers are strict, a number without one is not the same as one that has it": Situation(
         [header(accession="A1")], [jane_s(accession="A1^RIS")], PENDING, reason="no-order", persons=STRICT
     ),
@@ -617,6 +629,29 @@ SITUATIONS = {
         MATCHED,
         "F1 F2 F3",
         warned="procedure-unresolved study-instance-uid-differs",
+    ),
+    "an rp id of another accession number says nothing": Situation(
+        [header(requests=(request("A2", rp="R2"), request(placer="P1")))],
+        [jane_s("F1", placer="P1", accession="A1", rp="R1"), jane_s("F1", placer="P1", accession="A1", rp="R2")],
+        MATCHED,
+        "F1 F1",
+        warned="accession-number-differs procedure-unresolved request-without-order",
+    ),
+    "an rp id that stands under the accession number of its object says nothing of another one": Situation(
+        [header(accession="A1"), header(accession="A2", requests=(request(rp="R2"),))],
+        [*THREE, jane_s("F4", accession="A2", rp="R2")],
+        MATCHED,
+        "F1 F2 F3 F4",
+        warned="procedure-unresolved study-instance-uid-differs",
+    ),
+    "an rp id of an accession number of another issuer says nothing": Situation(
+        [header(requests=(request("A1^RIS", rp="R1"), request("A1^LAB", rp="R2")))],
+        [
+            *(jane_s(f"F{i}", accession="A1^RIS", rp=f"R{i}") for i in (1, 2)),
+            *(jane_s(f"F{i}", accession="A1^LAB", rp=f"R{i - 2}") for i in (3, 4)),
+        ],
+        MATCHED,
+        "F1 F4",
     ),
     "an object without request attributes does not undo what another one says": Situation(
         [header(requests=(request("A1", rp="R2"),)), header(accession="A1", modality="SR")],
@@ -998,6 +1033,20 @@ SITUATIONS = {
         AMBIGUOUS,
         reason="patient-unverified",
     ),
+    "an order that replaces another filler order of the same placer order": Situation(
+        [header(accession="A1")],
+        [CANCELLED, successor("F2", of=jane_s("F8", placer="P1"), patient=JANE)],
+        CONFLICT,
+        reason="order-cancelled",
+        against="order-cancelled",
+    ),
+    "an order that shares a key is not suggested as well": Situation(
+        [header(accession="A1", date="2026-03-01")],
+        [jane_s("F1", accession="A1", control="CA", **CT_TODAY)],
+        CONFLICT,
+        reason="order-cancelled",
+        against="order-cancelled",
+    ),
     "a suggested order that a person took away stays so": Situation(
         [header(date="2026-03-01")],
         [jane_s("F1", **CT_TODAY)],
@@ -1153,6 +1202,12 @@ def test_an_identifier_that_is_shared_as_it_stands_is_shown_rather_than_one_of_a
 
     (piece,) = (piece for piece in decision.evidence if piece.key == "patient-id")
     assert (piece.received.value, piece.hint) == ("100", None)
+
+
+def test_identifiers_that_differ_have_no_hint_of_a_merge() -> None:
+    decision = decide(study(header(accession="A1")), [john_s(accession="A1")])
+
+    assert [(e.outcome, e.hint) for e in decision.evidence if e.key == "patient-id"] == [("differs", None)]
 
 
 def test_objects_of_different_patients_show_what_both_state() -> None:

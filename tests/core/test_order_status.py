@@ -204,6 +204,14 @@ def test_the_newest_of_appointments_and_orders_says_when() -> None:
     ) == [MOVED]
 
 
+def test_an_appointment_that_does_not_say_when_leaves_what_another_said() -> None:
+    assert starts(
+        update("F1"),
+        appointment("S12", fillers="F1", start=BOOKED, time=EARLY),
+        appointment("S14", fillers="F1", time=NOON),
+    ) == [BOOKED]
+
+
 def test_a_later_message_that_does_not_say_when_leaves_the_appointment() -> None:
     later = update("F1", steps=("S1",), control="XO", time=LATE)
 
@@ -223,6 +231,12 @@ def test_a_later_message_that_does_not_say_when_leaves_the_appointment() -> None
 )
 def test_a_cancelled_appointment_cancels_what_has_not_begun(status: str, expected: str) -> None:
     assert only(update("F1", control="SC", status=status), appointment("S15", fillers="F1")).status == expected
+
+
+def test_what_had_begun_when_its_appointment_was_cancelled_is_not_cancelled_later() -> None:
+    begun = [update("F1", status="IP"), appointment("S15", fillers="F1")]
+
+    assert only(*begun, update("F1", control="HD", time=LATE)).status == "on-hold"
 
 
 def test_a_new_appointment_or_a_message_that_schedules_it_brings_an_order_back() -> None:
@@ -273,6 +287,13 @@ def test_a_message_about_several_orders_brings_none_back_whose_own_appointment_w
         appointment("S15", fillers="F2"),
         update(placer="P1", control="XO", time=LATE),
     ) == {"F1": "scheduled", "F2": "cancelled"}
+    assert statuses(
+        update("F1", placer="P1"),
+        update("F2", placer="P1"),
+        appointment("S15", fillers="F2", time=EARLY),
+        update(placer="P1", control="SC", status="IP", time=NOON),
+        appointment("S12", fillers="F2", time=LATE),
+    ) == {"F1": "in-progress", "F2": "in-progress"}
 
 
 @pytest.mark.parametrize(

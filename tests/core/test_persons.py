@@ -158,6 +158,20 @@ def test_a_namespace_that_two_authorities_use_joins_neither() -> None:
     assert groups(*facts, of="1^HOSP 3^HOSP&1.2&ISO 4^HOSP&9.9&ISO") == ["1^HOSP", "3^HOSP&1.2&ISO", "4^HOSP&9.9&ISO"]
 
 
+def test_a_namespace_that_an_oid_is_written_with_is_not_another_oid_s() -> None:
+    facts = (merge("1^HOSP", into="2^X"), merge("1^HOSP&1.2&ISO", into="2^X"))
+
+    assert groups(*facts, of="1^HOSP&9.9&ISO 2^X") == ["1^HOSP&9.9&ISO", "2^X"]
+
+
+def test_a_namespace_that_might_be_an_oid_s_does_not_make_two_people() -> None:
+    two_authorities = merge("2^HOSP&9.9&ISO", into="4^X")
+    facts = (merge("1^A", into="2^HOSP&1.2&ISO"), merge("1", into="2^HOSP"), two_authorities)
+
+    assert groups(*facts, of="1^A 2^HOSP&1.2&ISO") == ["1^A 2^HOSP&1.2&ISO"]
+    assert groups(*facts, merge("2^HOSP", into="3^X"), of="1^A 2^HOSP&1.2&ISO") == ["1^A 2^HOSP&1.2&ISO"]
+
+
 def test_a_missing_issuer_never_joins_two_merges() -> None:
     assert groups(merge("1^A", into="2^A"), merge("2", into="3"), of="1^A 3") == ["1^A", "3"]
     assert groups(merge("1", into="2"), merge("2^A", into="3^A"), of="1 3^A") == ["1", "3^A"]
@@ -170,8 +184,10 @@ def test_a_missing_issuer_is_compared_at_the_ends() -> None:
     assert groups(merge("1", into="2"), of="1^A 2") == ["1^A 2"]
 
 
-def test_a_merge_without_issuers_never_joins_numbers_of_two_issuers() -> None:
+def test_a_merge_that_leaves_an_issuer_out_never_joins_numbers_of_two_issuers() -> None:
     assert groups(merge("1", into="2"), of="1^A 2^B") == ["1^A", "2^B"]
+    assert groups(merge("1^A", into="2"), of="1^A 2^B") == ["1^A", "2^B"]
+    assert groups(merge("1", into="2^B"), of="1^A 2^B") == ["1^A", "2^B"]
 
 
 def test_a_number_without_issuer_that_two_merges_might_mean_is_only_itself() -> None:
@@ -205,6 +221,7 @@ def test_a_number_that_may_be_one_that_identifies_nobody_is_not_compared() -> No
     assert not Persons(reused).identifies(number("T", "00100020"))
     assert Persons(reused).identifies(number("T^B", "00100020"))
     assert Persons(reused, policy=STRICT).identifies(number("T", "00100020"))
+    assert not Persons([*reused, merge("T", into="P3")]).same(*identifiers("T P3"))
 
 
 def test_strict_issuers_compare_a_missing_one_with_a_missing_one_alone() -> None:
@@ -243,6 +260,13 @@ def test_an_unlink_of_two_numbers_of_one_side_ends_nothing() -> None:
 def test_a_link_holds_when_it_is_newer_than_the_unlink() -> None:
     assert groups(link("A", "B", LATE), unlink("A", "B", EARLY), of="A B") == ["A B"]
     assert groups(link("A", "B", EARLY), unlink("A", "B", NOON), link("A", "B", LATE), of="A B") == ["A B"]
+
+
+def test_the_newest_of_several_unlinks_counts() -> None:
+    unlinks = (unlink("A", "B", LATE), unlink("A", "B", EARLY))
+
+    assert groups(link("A", "B", NOON), *unlinks, of="A B") == ["A", "B"]
+    assert groups(link("A", "B", NOON), *unlinks[::-1], of="A B") == ["A", "B"]
 
 
 def test_at_one_time_the_unlink_wins() -> None:
@@ -332,6 +356,15 @@ def test_a_missing_issuer_reaches_and_never_for_certain() -> None:
     for pair in ("1^A 2^A", "7^A 7^A", "7 7", "7^HOSP 7^HOSP&1.2&ISO"):
         assert persons.certainly_reaches(*identifiers(pair)), pair
     assert not persons.reaches(*identifiers("1^B 2^A"))
+
+
+def test_a_merge_without_issuers_never_leads_from_one_issuer_to_another() -> None:
+    persons = Persons([merge("1", into="2"), merge("2", into="Z"), merge("1^A", into="Z"), merge("2^B", into="Z")])
+
+    assert persons.same(*identifiers("1^A 2^B"))
+    assert persons.reaches(*identifiers("1^A 2^A"))
+    for pair in ("1^A 2^B", "1^B 2^B", "1^C 2^B"):
+        assert persons.reaches(*identifiers(pair)) == (pair == "1^B 2^B"), pair
 
 
 @pytest.mark.parametrize("written", ["HOSP", "HOSP&1.2&ISO", "&1.2&ISO"])
@@ -515,7 +548,7 @@ class Naive:
         return any(
             self.reach[a] & self.reach[b]
             for a, b in product(self.places(one), self.places(other))
-            if by == other_by or not by or not other_by or not a.endswith("^") or not b.endswith("^")
+            if by == other_by or not by or not other_by or not (a.endswith("^") or b.endswith("^"))
         )
 
     def certainly_reaches(self, one: Identifier, other: Identifier) -> bool:
@@ -534,7 +567,7 @@ def exact(one: Identifier) -> str:
     return f"{name(one)}&{one.issuer.universal_id if one.issuer else ''}"
 
 
-@settings(max_examples=50)  # of which each compares every pair
+@settings(max_examples=50)  # each compares every pair
 @given(_changes, _unmerges, _policies)
 def test_it_is_what_the_sentences_say(changes: list[IdentityChange], unmerges: list[Unmerge], policy: Policy) -> None:
     persons, naive = Persons(changes, unmerges, policy), Naive(changes, unmerges, policy)
@@ -546,7 +579,7 @@ def test_it_is_what_the_sentences_say(changes: list[IdentityChange], unmerges: l
             assert persons.certainly_reaches(one, other) == naive.certainly_reaches(one, other), (one, other)
 
 
-@settings(max_examples=50)  # of which each compares every pair
+@settings(max_examples=50)  # each compares every pair
 @given(_changes, _unmerges, _policies, st.randoms(use_true_random=False))
 def test_sequence_and_repetition_change_nothing(
     changes: list[IdentityChange], unmerges: list[Unmerge], policy: Policy, chance: Random
@@ -565,7 +598,7 @@ def test_sequence_and_repetition_change_nothing(
             assert before.reaches(one, other) == after.reaches(one, other)
 
 
-@settings(max_examples=50)  # of which each compares every pair
+@settings(max_examples=50)  # each compares every pair
 @given(_changes, _unmerges, _policies)
 def test_the_same_is_the_same_both_ways_and_found_by_its_value(
     changes: list[IdentityChange], unmerges: list[Unmerge], policy: Policy

@@ -40,7 +40,10 @@ class Answer:
         )
 
 
-Answers = dict[str, Answer | None]
+Answers = dict[str, Answer]
+
+# Of an object that was corrected into another study, whichever version came first.
+_NEVER_SEEN = Answer("pending", "no-instances", frozenset())
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Engine:
     """The bridge's way in, on a database of its own."""
 
     def __init__(self, file: Path) -> None:
-        self._store = Store(f"sqlite:///{file}")
+        self._store = Store(f"sqlite:///{file}", durable=False)
         self._store.migrate()
         site = Site(Origin("days", "epoch"), _CHANNELS)
         self._intake = Intake(self._store, site, lambda: "2026-11-24T09:00:00.000000Z", lambda _: None)
@@ -91,7 +94,7 @@ class Engine:
         return {
             study: Answer(decision.verdict, decision.reason, frozenset(map(name, decision.orders)))
             if (decision := decisions.get(study))
-            else None
+            else _NEVER_SEEN
             for study in uids
         }
 
@@ -165,8 +168,8 @@ class Hospital:
             said, said_again = one[study], other[study]
             wanted = [answers[study] for answers in possible]
             text = f"  bridge {said}\n  again  {said_again}\n  oracle {' or '.join(map(str, dict.fromkeys(wanted)))}"
-            if said is None or not any(said.fits(expectation) for expectation in wanted):
-                kind = "wrong-link" if said and _crosses(day, study, said, wanted) else "oracle"
+            if not any(said.fits(expectation) for expectation in wanted):
+                kind = "wrong-link" if _crosses(day, study, said, wanted) else "oracle"
                 return Discrepancy(day, study, kind, text)
             if said != said_again:
                 return Discrepancy(day, study, "sequence", text)

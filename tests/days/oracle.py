@@ -113,7 +113,7 @@ class _Day:
         for note in notes:
             studies.setdefault(note.study, _Study()).notes.append(note.code)
         for instance, message in current.items():
-            if not any(instance in note.rejected for note in notes):
+            if not any(instance in note.rejected and message.study == note.study for note in notes):
                 studies[message.study].objects.append(message)
         return studies
 
@@ -292,17 +292,10 @@ def _strongest(orders: Sequence[Order], keys: dict[int, tuple[bool, ...]]) -> li
 
 def _narrowed(orders: list[Order], requests: Sequence[Request]) -> list[Order]:
     """By requested procedure ID, then scheduled procedure step ID, where an order agrees; each request for itself."""
-    if not requests:
-        return orders
     kept: list[Order] = []
     for request in requests:
-        mine = orders
-        for agrees in (
-            lambda order, request=request: (
-                request.requested_procedure and order.procedure == request.requested_procedure
-            ),
-            lambda order, request=request: request.step and order.step == request.step,
-        ):
-            mine = [order for order in mine if agrees(order)] or mine
-        kept += [order for order in mine if order not in kept]
-    return kept
+        procedure, step = request.requested_procedure, request.step
+        by_procedure = [order for order in orders if procedure and order.procedure == procedure]
+        by_step = [order for order in by_procedure or orders if step and order.step == step]
+        kept += [order for order in by_step or by_procedure if order not in kept]
+    return kept or orders

@@ -12,6 +12,7 @@ Comparison = Literal["same", "different", "unknown"]
 
 _PERSON_TYPES = (None, "MR", "PI", "PT", "NI")
 _NO_BIRTH_DATES = ("19000101",)
+_NO_GIVEN_NAMES = ("baby",)
 
 
 def comparable(one: Number, other: Number) -> bool:
@@ -46,16 +47,19 @@ def identity(patient: Patient) -> Identity:
             for number in patient.numbers
             if number.type_code in _PERSON_TYPES and is_number(number)
         ),
-        frozenset(map(_plain_name, patient.names)),
+        frozenset(map(_plain_name, patient.names)) - {""},
         frozenset((patient.birth_date,)) - {"", *_NO_BIRTH_DATES},
     )
 
 
 def _plain_name(name: str) -> str:
-    """Family and first given name, without case and diacritics."""
-    family, given = (*name.split("^"), "")[:2]
-    bare = unicodedata.normalize("NFD", f"{family}^{(*given.split(), '')[0]}")
-    return "".join(letter for letter in bare if not unicodedata.combining(letter)).casefold()
+    """Family and first given name, without case and diacritics; empty for a newborn's."""
+    family, given = (*name.casefold().split("^"), "")[:2]
+    first = (*given.split(), "")[0]
+    if first in _NO_GIVEN_NAMES:
+        return ""
+    bare = unicodedata.normalize("NFD", f"{family}^{first}")
+    return "".join(letter for letter in bare if not unicodedata.combining(letter))
 
 
 def _differ(ones: Iterable[str], others: Iterable[str], agree: Callable[[str, str], bool]) -> bool | None:

@@ -1,6 +1,7 @@
 """Each message of a day as the bytes that a RIS, a HIS, a modality or an archive sends.
 
-All identifiers of a day begin with its prefix, seven digits, so that many days share one database and never meet.
+All identifiers of a day begin with its prefix, seven digits, and each day has a date of its own: many days share
+one database and never meet.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ from tests.days.messages import (
 )
 
 ROOT = "1.2.826.0.1"
-_MIDNIGHT = datetime(2026, 11, 23)  # noqa: DTZ001 times without an offset are UTC to the shipped channel
+_FIRST_DAY = datetime(1990, 1, 1)  # noqa: DTZ001 times without an offset are UTC to the shipped channel
 _OIDS = {"A": "1.2.3.4.1", "B": "1.2.3.4.2"}
 _CT_IMAGE, _KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.59"
 
@@ -80,8 +81,8 @@ class _Segments:
         self._header(message, event, message.sent)
         if message.patient != Patient():
             self._patient(message.patient)
-        start = _time(message.start) if message.start is not None else ""
-        ordered_at = _time(message.time) if message.sent is not None else ""
+        start = self._time(message.start) if message.start is not None else ""
+        ordered_at = self._time(message.time) if message.sent is not None else ""
         for group in message.groups:
             self._group(group, message.kind == "OMI", start, ordered_at)
 
@@ -108,7 +109,7 @@ class _Segments:
 
     def _patientmessage(self, message: PatientMessage) -> None:
         self._header(message, f"ADT^{message.event}")
-        self.lines.append(f"EVN|{message.event}|{_time(message.time)}")
+        self.lines.append(f"EVN|{message.event}|{self._time(message.time)}")
         self._patient(message.patient)
 
     def _merge(self, message: Merge) -> None:
@@ -125,7 +126,7 @@ class _Segments:
         self._header(message, f"SIU^{message.event}")
         placers, fillers = ("~".join(map(self._ei, numbers)) for numbers in (message.placers, message.fillers))
         blank = "|" * 15
-        self.lines.append(f"SCH|1|1|||||||||^^^{_time(message.start)}{blank}{placers}|{fillers}")
+        self.lines.append(f"SCH|1|1|||||||||^^^{self._time(message.start)}{blank}{placers}|{fillers}")
         self._patient(message.patient)
 
     def _report(self, message: Report) -> None:
@@ -138,7 +139,7 @@ class _Segments:
             self.lines.append(f"OBX|1|ST|110180^Study Instance UID^DCM||{self._uid(message.study)}||||||F")
 
     def _header(self, message: HL7, event: str, sent: int | None = None) -> None:
-        at = _time(message.time if sent is None else sent)
+        at = self._time(message.time if sent is None else sent)
         charset = "||||||UNICODE UTF-8"
         self.lines.append(f"MSH|^~\\&|RIS|{message.facility}|BRIDGE|MAIN|{at}||{event}|C1|P|2.5.1{charset}")
 
@@ -161,6 +162,9 @@ class _Segments:
             return ""
         return separator.join((site, _OIDS[site], "ISO")) if self.issuers else site
 
+    def _time(self, seconds: int) -> str:
+        return _dtm(self.prefix, seconds)
+
     def _uid(self, number: str) -> str:
         return DELETED if number == DELETED else uid(self.prefix, number)
 
@@ -175,7 +179,7 @@ class _Header:
             "00080018": _ui(uid(prefix, f"8.{message.instance[1:]}")),
             "0020000D": _ui(uid(prefix, message.study)),
             "0020000E": _ui(uid(prefix, f"7.{message.study}")),
-            "00080020": {"vr": "DA", "Value": ["20261123"]},
+            "00080020": {"vr": "DA", "Value": [f"{_midnight(prefix):%Y%m%d}"]},
             "00200013": {"vr": "IS", "Value": [1]},
         }
         self._patient(message.patient)
@@ -195,7 +199,7 @@ class _Header:
         if message.identity_removed:
             elements["00120062"] = {"vr": "CS", "Value": ["YES"]}
         if message.modified is not None:
-            modified = {"vr": "DT", "Value": [f"{_time(message.modified)}+0000"]}
+            modified = {"vr": "DT", "Value": [f"{_dtm(self.prefix, message.modified)}+0000"]}
             elements["04000561"] = _sq([{"04000562": modified}])
 
     def _note(self, message: RejectionNote) -> None:
@@ -266,8 +270,12 @@ class _Header:
         return element
 
 
-def _time(seconds: int) -> str:
-    return (_MIDNIGHT + timedelta(seconds=seconds)).strftime("%Y%m%d%H%M%S")
+def _midnight(prefix: str) -> datetime:
+    return _FIRST_DAY + timedelta(days=int(prefix) % 20_000)
+
+
+def _dtm(prefix: str, seconds: int) -> str:
+    return (_midnight(prefix) + timedelta(seconds=seconds)).strftime("%Y%m%d%H%M%S")
 
 
 def _ui(sent: str) -> Element:

@@ -1,4 +1,4 @@
-"""Whole hospital days, in any sequence and with any duplicates, end as the oracle says, and no link crosses patients."""
+"""Hospital days, in any sequence and with any duplicates, end as the oracle says, and no link crosses patients."""
 
 from collections.abc import Iterator
 from random import Random

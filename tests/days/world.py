@@ -9,7 +9,7 @@ SITES = ("A", "B")
 START = 6 * 3600
 TEMPORARY_NAME, TEMPORARY_BIRTH_DATE = "Trauma^One", "19550505"
 _NAMES = ("Doe^Jane", "Doe^Ann", "Müller^Zoë", "Roe^Max")
-MISTYPED = {"Doe^Jane": "Deo^Jane", "Doe^Ann": "Doe^Anna", "Müller^Zoë": "Mueller^Zoe", "Roe^Max": "Row^Max"}
+MISTYPED = {"Doe^Jane": "Deo^Jane", "Doe^Ann": "Doe^Anna", "Müller^Zoë": "Müler^Zoë", "Roe^Max": "Row^Max"}
 BIRTH_DATES = ("19700101", "19700102", "20261122")
 
 

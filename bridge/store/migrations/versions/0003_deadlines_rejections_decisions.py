@@ -71,7 +71,8 @@ def _let_facts_have_no_message() -> None:
         sqlite_with_rowid=False,
     )
     op.execute(
-        "INSERT INTO fact_anew (id, message, kind, doc, doc_version) SELECT id, message, kind, doc, doc_version FROM fact"
+        "INSERT INTO fact_anew (id, message, kind, doc, doc_version)"
+        " SELECT id, message, kind, doc, doc_version FROM fact"
     )
     op.execute("INSERT INTO fact_key_anew (value, level, fact) SELECT value, level, fact FROM fact_key")
     op.drop_table("fact_key")
