@@ -61,16 +61,17 @@ def link(store: Store, site: Site, person: Person, study: str, order: str, confi
     with store.write() as db:
         found = _study(db, study)
         chosen = _order(db, order)
-        decided = _apply(db, site, person, found, "link", [reference_to(chosen)])
+        decided = _apply(db, site, person, found, "link", [reference_to(chosen)], tuple(sorted(confirmed)))
+        against = [
+            finding.code.removeprefix(_OVERRIDDEN)
+            for finding in (*decided.decision.contradictions, *decided.decision.warnings)
+            if finding.order in (None, chosen.id)
+        ]
+        unconfirmed = [code for code in dict.fromkeys(against) if code in ANYTHING and code not in confirmed]
+        if unconfirmed:
+            raise NeedsConfirmation(unconfirmed)
         if chosen.id not in decided.decision.orders:
             raise NotPossible(f"the study is never linked: {decided.decision.reason}")
-        overridden = [
-            warning.code.removeprefix(_OVERRIDDEN)
-            for warning in decided.decision.warnings
-            if warning.order in (None, chosen.id) and warning.code.startswith(_OVERRIDDEN)
-        ]
-        if not set(overridden) <= set(confirmed):
-            raise NeedsConfirmation(overridden)
         return decided
 
 
@@ -132,7 +133,13 @@ _OVERRIDDEN = "overridden-"
 
 
 def _apply(
-    db: Transaction, site: Site, person: Person, study: StoredStudy, kind: _Kind, orders: Sequence[OrderReference]
+    db: Transaction,
+    site: Site,
+    person: Person,
+    study: StoredStudy,
+    kind: _Kind,
+    orders: Sequence[OrderReference],
+    overrides: tuple[str, ...] = (),
 ) -> Decided:
     correlation = Correlation(db, site)
     for order in orders:
@@ -143,6 +150,7 @@ def _apply(
             kind=kind,
             study_instance_uid=study.uid,
             order=order,
+            overrides=overrides,
         )
         correlation.apply_decision(_cause(db, person, decision, study.channel), decision)
     events = correlation.save()

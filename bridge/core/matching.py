@@ -15,6 +15,7 @@ from bridge.core.decision import (
     PATIENT_MODALITY_DAY,
     PERSON,
     REPLACEMENT,
+    STUDY_CONTRADICTIONS,
     Candidate,
     Decision,
     Finding,
@@ -44,6 +45,9 @@ from bridge.core.orders import Order
 from bridge.core.patients import Comparison, Identity, compare
 from bridge.core.persons import NO_MERGES, Persons
 from bridge.core.rules import ACCESSION_NUMBER, RULES, STUDY_INSTANCE_UID, replaces
+
+# A person's link goes before these only when that person saw them.
+_TO_BE_SEEN = frozenset({"patient-differs", "objects-of-different-patients", "order-cancelled"})
 
 _INCORRECT_WORKLIST_ENTRY = "113038"  # DCM, Incorrect Modality Worklist Entry (PS3.16 CID 7010)
 
@@ -120,20 +124,25 @@ class _Case:
         self.orders = orders
         self.decisions = decisions
         self.candidates = [one for one in orders if one.shared]
+        self.named = {order_id for order_id, decision in decisions.items() if decision.kind == "link"}  # by a person
         self.contradictions = {one.order.id: contradictions(one, study, decisions.get(one.order.id)) for one in orders}
 
     def decision(self, about_study: Sequence[Finding]) -> Decision:
-        """The verdict with all that led to it: a person's link goes before what forbids it, and adds to the others."""
+        """The verdict with all that led to it. A person's link adds to what the rules link."""
         found = self._outcome()
-        chosen = {order_id: one for order_id, one in self.decisions.items() if one.kind == "link"}
+        chosen = {order_id for order_id in self.named if self._holds(order_id, found)}
         matched = {one.order.id for one in found.kept} if found.verdict is Verdict.MATCHED else set()
         linked = [one for one in self.orders if one.order.id in matched or one.order.id in chosen]
         about = linked or found.kept
         suggested = {} if linked else self._suggested()
-        shown = [one for one in self.orders if one.shared or one.order.id in chosen or one.order.id in suggested]
+        shown = [one for one in self.orders if one.shared or one.order.id in self.named or one.order.id in suggested]
         against = {one.order.id: self.contradictions[one.order.id] for one in shown if one.order.id not in chosen}
         warned = {
-            one.order.id: [*self._overridden(one.order, found, chosen), *warnings(one, self.study)] for one in shown
+            one.order.id: [
+                *(self._overridden(one.order, found) if one.order.id in chosen else ()),
+                *warnings(one, self.study),
+            ]
+            for one in shown
         }
         rules = (rule.name for rule in RULES if any(one.shares(rule.name) for one in linked if one.order.id in matched))
         return Decision(
@@ -158,7 +167,8 @@ class _Case:
                     one.order.id,
                     keys=(
                         *dict.fromkeys(key.rule for key in one.shared),
-                        *((PERSON,) if one.order.id in chosen else suggested.get(one.order.id, ())),
+                        *((PERSON,) if one.order.id in self.named else ()),
+                        *suggested.get(one.order.id, ()),
                     ),
                     contradictions=_codes(against.get(one.order.id, ())),
                     warnings=_codes(warned[one.order.id]),
@@ -167,17 +177,28 @@ class _Case:
             ),
         )
 
-    def _overridden(self, order: Order, found: _Outcome, chosen: Mapping[str, LinkDecision]) -> list[Finding]:
-        """What a person linked an order in spite of."""
-        if order.id not in chosen:
-            return []
+    def _holds(self, order_id: str, found: _Outcome) -> bool:
+        """Whether a person's link goes before all that forbids it: only what the person saw and confirmed."""
+        against = [*(f for f in found.against if f.order in (None, order_id)), *self.contradictions[order_id]]
+        return {finding.code for finding in against} <= {*self.decisions[order_id].overrides}
+
+    def _unseen(self, order_id: str, decision: LinkDecision, found: _Outcome) -> set[str]:
+        """What forbids a person's link since that person looked: another patient, or that the order was cancelled."""
+        codes = {finding.code for finding in (*self.contradictions[order_id], *found.against)}
+        return codes & _TO_BE_SEEN - {*decision.overrides}
+
+    def _overridden(self, order: Order, found: _Outcome) -> list[Finding]:
+        """That a person linked an order, and what in spite of."""
         against = [*(finding for finding in found.against if finding.order == order.id), *self.contradictions[order.id]]
-        return [linked_by_person(order, chosen[order.id]), *map(_overridden, against)]
+        return [linked_by_person(order, self.decisions[order.id]), *map(_overridden, against)]
 
     def _outcome(self) -> _Outcome:
         if different := self._objects_of_different_patients():
             return _Outcome(Verdict.CONFLICT, reason="objects-of-different-patients", against=different)
-        if not self.candidates:
+        forbidden = {
+            f.code for one in self.orders if self._is_looked_at(one) for f in self.contradictions[one.order.id]
+        }
+        if not self.candidates and not forbidden:
             return _Outcome(Verdict.PENDING, reason="no-order")
         by_uid, by_accession = self._sharing(STUDY_INSTANCE_UID), self._sharing(ACCESSION_NUMBER)
         if by_uid and by_accession and not by_uid & by_accession:
@@ -189,14 +210,16 @@ class _Case:
             return _Outcome(Verdict.CONFLICT, reason="keys-disagree", against=disagreeing)
         left = [one for one in self.candidates if not self.contradictions[one.order.id]]
         if not left:
-            codes = {finding.code for one in self.candidates for finding in self.contradictions[one.order.id]}
-            return _Outcome(Verdict.CONFLICT, reason=next(code for code in CONTRADICTIONS if code in codes))
+            return _Outcome(Verdict.CONFLICT, reason=next(code for code in CONTRADICTIONS if code in forbidden))
         kept, unresolved, several_issuers = meant(self.study, left)
         if several_issuers or not self._one_patient(kept):
             return _Outcome(Verdict.AMBIGUOUS, reason="several-orders", kept=kept, unresolved=unresolved)
         if any(one.patient is Comparison.UNKNOWN and one.order.id not in by_uid for one in kept):
             return _Outcome(Verdict.AMBIGUOUS, reason="patient-unverified", kept=kept, unresolved=unresolved)
         return _Outcome(Verdict.MATCHED, kept=kept, unresolved=unresolved)
+
+    def _is_looked_at(self, one: Compared) -> bool:
+        return bool(one.shared) or one.order.id in self.named
 
     def _objects_of_different_patients(self) -> list[Finding]:
         """What the first two patients who differ state, each."""

@@ -105,6 +105,7 @@ class PatientStatement(Value):
     names: tuple[PersonName, ...] | UnsetType = UNSET
     birth_date: str | UnsetType | None = UNSET
     sex: str | UnsetType | None = UNSET
+    rank: int = 1  # at one time the higher is newer: 0 of a new order, 1 of any other message, 2 of a cancellation
 
 
 class OrderNumbers(Value):
@@ -278,7 +279,10 @@ class OrderReference(Value):
 
 
 class LinkDecision(Value):
-    """What a person decided about one study and one order. `undo` takes back whatever was decided about the two."""
+    """What a person decided about one study and one order. `undo` takes back whatever was decided about the two.
+
+    A link holds against the contradictions that the person saw and confirmed, `overrides`.
+    """
 
     at: str  # RFC 3339 in UTC
     user: str
@@ -286,6 +290,7 @@ class LinkDecision(Value):
     kind: Literal["link", "unlink", "undo"]
     study_instance_uid: str
     order: OrderReference
+    overrides: tuple[str, ...] = ()
 
 
 class Unmerge(Value):

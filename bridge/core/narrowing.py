@@ -25,7 +25,7 @@ from bridge.core.rules import (
 
 
 class Meant(NamedTuple):
-    """The orders that are meant, by id; what stays unresolved of them; and whether they are two sites' by one number."""
+    """The orders that are meant, what stays unresolved of them, and whether one number means orders of two issuers."""
 
     orders: list[Compared]
     unresolved: list[Finding]

@@ -62,10 +62,11 @@ def in_sequence(said: Iterable[OrderFact]) -> list[OrderFact]:
 
 
 def _when(said: OrderFact) -> tuple[str, int]:
-    return moment(said), _rank(said)
+    return moment(said), rank(said)
 
 
-def _rank(said: OrderFact) -> int:
+def rank(said: OrderFact) -> int:
+    """Which of two statements of one time is the newer: the higher."""
     if isinstance(said, Appointment):
         return 2 if said.event == _CALLED_OFF else 1
     if replaces_itself(said):
@@ -105,29 +106,31 @@ def course(history: Iterable[OrderFact], shared: Container[int]) -> Course:
     standing = "scheduled"  # the last status that was neither taken away nor held
     start: str | None = None
     booked: list[Appointment] = []
-    taken: dict[type[OrderFact], bool] = {}  # by messages, by appointments: whether by one about this order alone
+    away_alone = False  # taken away or held by a message about this order alone
+    called_off: bool | None = None  # no appointment stands: whether the one that said so was about this order alone
     for said in history:
         alone = id(said) not in shared
         if isinstance(said, Appointment):
             booked = _bookings(booked, said)
             if said.event in _BOOKED:
-                taken.pop(Appointment, None)
+                called_off = None
                 start = said.start or start
             elif said.event == _CALLED_OFF:
                 start = booked[-1].start if booked else None
                 if not booked and status in _STILL_TO_COME:
-                    taken[Appointment] = alone
+                    called_off = alone
             continue
         if any(step.scheduled_procedure_step_start_date_time for step in said.scheduled_steps or ()):
             start = None
         given = _status(said)
         if given in _SUSPENDS:
             status = given
-            taken[OrderUpdate] = alone or taken.get(OrderUpdate, False)
-        elif given and (alone or not taken.get(OrderUpdate)):
+            away_alone = away_alone or alone
+        elif given and (alone or not away_alone):
             status = standing = standing if given == "restored" else given
-            taken = {} if alone else {by: alone_then for by, alone_then in taken.items() if alone_then}
-    return Course("cancelled" if Appointment in taken and status in _STILL_TO_COME else status, start)
+            away_alone = False
+            called_off = None if alone else called_off or None
+    return Course(status if called_off is None or status in _TAKES_AWAY else "cancelled", start)
 
 
 def _bookings(booked: list[Appointment], said: Appointment) -> list[Appointment]:

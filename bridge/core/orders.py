@@ -27,7 +27,7 @@ from bridge.core.model import (
 )
 from bridge.core.order_families import Name, by_order
 from bridge.core.order_numbers import LEVELS, is_named_by, number, replaces_itself
-from bridge.core.order_status import OrderFact, course, in_sequence, is_known_control
+from bridge.core.order_status import OrderFact, course, in_sequence, is_known_control, rank
 from bridge.core.patients import Identity, about_current_patient, newest_fields, stated_identity
 from bridge.core.struct import Value
 
@@ -99,7 +99,7 @@ def _about_several(histories: Sequence[Iterable[OrderFact]]) -> Container[int]:
 _NEWEST = tuple(name for name in OrderUpdate.__struct_fields__ if name in Order.__struct_fields__ and name != "source")
 _OF_ANY_PATIENT = tuple(name for name in _NEWEST if name not in {"visit_number", "account_number"})
 
-# Sending facility, and what a message says of the patient: the fields of PatientStatement without its time.
+# Sending facility, and what a message says of the patient: the fields of PatientStatement without its time and rank.
 _Said = tuple[
     str | None,
     tuple[Identifier, ...] | UnsetType,
@@ -117,7 +117,7 @@ def _fold(name: Name, history: Iterable[OrderFact], shared: Container[int]) -> O
     statements = _statements(updates, whose)
     own = about_current_patient(statements) if len(statements) > 1 else list(statements)
     patient = newest_fields(own)
-    elsewhere = set(whose) - {astuple(one)[1:] for one in own} - {None} if len(own) < len(statements) else ()
+    elsewhere = set(whose) - {astuple(one)[1:-1] for one in own} - {None} if len(own) < len(statements) else ()
     newest: dict[str, Any] = {}
     for update, said in zip(updates, whose, strict=True):
         fields = _OF_ANY_PATIENT if said in elsewhere else _NEWEST
@@ -157,12 +157,12 @@ def _whose(updates: Iterable[OrderUpdate]) -> list[_Said | None]:
 
 def _statements(updates: Iterable[OrderUpdate], whose: Iterable[_Said | None]) -> tuple[PatientStatement, ...]:
     """Each distinct statement about a patient with the time when it was made last, the newest first."""
-    when: dict[_Said, str] = {}
+    when: dict[_Said, OrderUpdate] = {}
     for update, said in zip(updates, whose, strict=True):
         if said and _states_patient(update):
             when.pop(said, None)
-            when[said] = update.message_time
-    return tuple(PatientStatement(time, *said) for said, time in reversed(when.items()))
+            when[said] = update
+    return tuple(PatientStatement(last.message_time, *said, rank(last)) for said, last in reversed(when.items()))
 
 
 def _states_patient(update: OrderUpdate) -> bool:

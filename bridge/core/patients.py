@@ -106,9 +106,9 @@ def stated_identity(patient: Patient, statements: Iterable[PatientStatement]) ->
 _FIELDS = Patient.__struct_fields__
 
 
-def _age(statement: PatientStatement) -> tuple[str, bytes]:
-    """Oldest first; at one time by content, so that arrival never matters."""
-    return statement.message_time.rstrip("Z"), encode(statement)
+def _age(statement: PatientStatement) -> tuple[str, int, bytes]:
+    """Oldest first; at one time by what kind of message it was, then by content, so that arrival never matters."""
+    return statement.message_time.rstrip("Z"), statement.rank, encode(statement)
 
 
 def compare(one: Identity, other: Identity, persons: Persons = NO_MERGES) -> Comparison:
@@ -129,7 +129,7 @@ def compare(one: Identity, other: Identity, persons: Persons = NO_MERGES) -> Com
 
 def compare_identifiers(one: Identity, other: Identity, persons: Persons = NO_MERGES) -> bool | None:
     """By the identifiers of one person whose issuers do not rule it out, or that are one person by merges."""
-    return _overall(persons.same(a, b) for a, b in identifier_pairs(one, other, persons))
+    return _overall(a.value == b.value or persons.same(a, b) for a, b in identifier_pairs(one, other, persons))
 
 
 def compare_names(one: Identity, other: Identity) -> bool | None:

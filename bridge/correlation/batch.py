@@ -229,7 +229,8 @@ class Correlation:
         """Owes the events that a new verdict calls for; returns their names."""
         decision = decided(study)
         names = []
-        if before and set(before.orders) - set(decision.orders):
+        ended = before and before.verdict is not decision.verdict and decision.verdict is Verdict.PENDING
+        if ended or (before and set(before.orders) - set(decision.orders)):
             names.append("study.unlinked")
         other = before is None or before.verdict is not decision.verdict or before.orders != decision.orders
         told_anew = decision != before and decision.verdict is not Verdict.MATCHED

@@ -5,6 +5,8 @@
 
 Every order meets one waiting object, every object one known order: each message decides and publishes. The rounds go
 to and fro between the programs, so that what else the machine does falls on both; only ratios mean something.
+
+And (c) again with more and more orders already in the store: `stored.py`.
 """
 
 import argparse
@@ -19,31 +21,21 @@ from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
-from bodies import SOP_INSTANCE_UID, STUDY_UID, numbered, pairs
+from bodies import latest
+from programs import Kind, both_kinds, bridge, limit, shipped_channels
 from reading import Reading, measure_reading
-from runs import EXCHANGE, Load, Program, answer_times, drain, swallow
+from runs import Load, Program, answer_times, drain, swallow
+from stored import Stored, measure_stored
 
-from bridge.amqp import Publication, declare, properties
+from bridge.amqp import declare
 from bridge.app import topology_of
-from bridge.config import load_channels
-from bridge.core.channel import Channel, DataType
 from bridge.localbroker import LocalBroker
 
-_REPOSITORY = Path(__file__).resolve().parent.parent.parent
-_EVENT_TYPE = "io.github.hl7dicombridge.{}.v1"
 _STEADY_LOAD = 1 / 3  # of what the bridge drains
 _STEADY_SECONDS = 10  # at most
 _WARM_UP = 0.2  # of a steady load is not counted: the first answers pay for what a process does only once
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of messages, their channel, and a folder with a database that knows the other half of every pair."""
-
-    name: str
-    channel: Channel
-    messages: Sequence[Publication]
-    prepared: Path
+_STORED = (10_000, 100_000, 1_000_000)  # orders
+_STORED_MESSAGES, _STORED_ROUNDS = 500, 3  # at most: of each kind in each run, and runs
 
 
 @dataclass
@@ -70,14 +62,14 @@ class Results:
 
 def measure(node: LocalBroker, folder: Path, messages: int, rounds: int) -> dict[str, Results]:
     """All rounds, then the steady loads; results by kind of messages."""
-    kinds = _kinds(node, folder, messages)
+    kinds = _prepared(node, folder, messages)
     results = {kind.name: Results(len(kind.messages[0].body)) for kind in kinds}
     for number in range(rounds):
         for kind in kinds:
             found = results[kind.name]
             programs = [(_limit, found.limit), (_bridge, found.bridge)]
             for program, figures in programs if number % 2 else programs[::-1]:
-                drained = drain(node, *program(node.url, kind, folder / "run"))
+                drained = drain(node, *program(node.url, kind, folder))
                 figures.per_second.append(drained.per_second)
                 figures.cpu_per_message.append(drained.cpu_per_message)
                 figures.peak_memory.append(drained.peak_memory)
@@ -88,70 +80,34 @@ def measure(node: LocalBroker, folder: Path, messages: int, rounds: int) -> dict
         found.steady_load = median(found.bridge.per_second) * _STEADY_LOAD
         most = int(found.steady_load * _STEADY_SECONDS)
         for program, figures in ((_limit, found.limit), (_bridge, found.bridge)):
-            run, load = program(node.url, kind, folder / "run")
+            run, load = program(node.url, kind, folder)
             times = answer_times(node, run, Load(load.messages[:most], load.owed[:most]), found.steady_load)
             counted = times[int(len(times) * _WARM_UP) :]
             figures.p50, figures.p99 = median(counted), quantiles(counted, n=100)[-1]
     return results
 
 
-def _kinds(node: LocalBroker, folder: Path, messages: int) -> tuple[Kind, Kind]:
-    """Both kinds, each with the database that the bridge made of the other kind's messages."""
-    channels = {channel.source.data_type: channel for channel in load_channels(_REPOSITORY / "channels")}
-    declare(node.url, topology_of(list(channels.values())), create=True)
-    order_bodies, object_bodies = pairs(messages)
-    orders = _kind("orders", channels[DataType.HL7V2], "hl7.ORM.O01", "application/hl7-v2+er7", order_bodies, folder)
-    objects = _kind("objects", channels[DataType.DICOM], "dicom.CT", "application/dicom", object_bodies, folder)
+def _prepared(node: LocalBroker, folder: Path, messages: int) -> tuple[Kind, Kind]:
+    """Both kinds, and for each a database that the bridge made of the other kind's messages."""
+    orders, objects = both_kinds([latest(index) for index in range(messages)])
     for kind, other in ((orders, objects), (objects, orders)):
-        kind.prepared.mkdir()
-        program = _bridge_in(node.url, kind.prepared, other.channel.source.queue)
-        swallow(node, program, other.messages)
+        prepared = folder / kind.name
+        prepared.mkdir()
+        program, load = bridge(node.url, other, prepared)
+        swallow(node, program, load.messages)
         _say(f"{len(other.messages)} {other.name} stored")
     return orders, objects
 
 
-def _kind(name: str, channel: Channel, key: str, content_type: str, bodies: Sequence[bytes], folder: Path) -> Kind:
-    messages = []
-    for number, body in enumerate(bodies):
-        message_id = f"{name}-{number}"
-        stated = properties(content_type=content_type, message_id=message_id)
-        messages.append(Publication(channel.source.exchange, key, body, stated, key=message_id))
-    return Kind(name, channel, messages, folder / f"before-{name}")
-
-
 def _limit(url: str, kind: Kind, folder: Path) -> tuple[Program, Load]:
-    """(a), and what it owes: each message again."""
-    source = kind.channel.source
-    folder.mkdir(exist_ok=True)
-    script = str(Path(__file__).with_name("limit.py"))
-    command = [sys.executable, script, url, source.queue, EXCHANGE, str(source.prefetch)]
-    owed = [[("", message.key)] for message in kind.messages]
-    return Program(command, dict(os.environ), folder, source.queue), Load(kind.messages, owed)
+    return limit(url, kind, folder / "limit")
 
 
 def _bridge(url: str, kind: Kind, folder: Path) -> tuple[Program, Load]:
-    """(c), and what it owes: for each message a study that is linked and an object that is enriched."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(kind.prepared, folder)
-    owed = [
-        [
-            (_EVENT_TYPE.format("study.matched"), numbered(STUDY_UID, index)),
-            (_EVENT_TYPE.format("instance.enriched"), numbered(SOP_INSTANCE_UID, index)),
-        ]
-        for index in range(len(kind.messages))
-    ]
-    return _bridge_in(url, folder, kind.channel.source.queue), Load(kind.messages, owed)
-
-
-def _bridge_in(url: str, folder: Path, queue: str) -> Program:
-    """The service as it is shipped, with its database in `folder`."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")} | {
-        "BRIDGE_AMQP_URL": url,
-        "BRIDGE_DATABASE_URL": f"sqlite:///{folder / 'bridge.db'}",
-        "BRIDGE_CHANNELS": str(_REPOSITORY / "channels"),
-        "BRIDGE_SITE": "bench",
-    }
-    return Program([sys.executable, "-m", "bridge", "run"], environment, folder, queue)
+    """The bridge with a fresh copy of the database that knows the other half of every pair."""
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    shutil.copytree(folder / kind.name, folder / "run")
+    return bridge(url, kind, folder / "run")
 
 
 def _say(progress: str) -> None:
@@ -177,6 +133,20 @@ def _report(results: dict[str, Results]) -> None:
         print(f"  (c) peak memory    {max(found.bridge.peak_memory) / 1e6:,.0f} MB")
 
 
+def _report_stored(results: dict[int, Stored]) -> None:
+    print("\n(c) with orders in the store, orders and objects half and half")
+    for size, found in results.items():
+        print(
+            f"  {size:>9,}          {median(found.per_second):,.0f} "
+            f"({min(found.per_second):,.0f} to {max(found.per_second):,.0f}) messages/s, "
+            f"processor time {median(found.cpu_per_message) * 1000:.3f} ms a message, "
+            f"database {found.database_bytes / 1e9:.1f} GB"
+        )
+    few, *_, many = [found.per_second for found in results.values()]
+    ratios = [after / before for before, after in zip(few, many, strict=True)]
+    print(f"  most / fewest      {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+
+
 def _report_reading(readings: dict[str, Reading]) -> None:
     for name, found in readings.items():
         print(f"\nreading, {name}")
@@ -189,19 +159,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=1000, help="of each kind in each run (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each program (default %(default)s)")
+    parser.add_argument(
+        "--stored",
+        type=int,
+        nargs="*",
+        metavar="ORDERS",
+        default=_STORED,
+        help="numbers of orders in the store; each takes 8 KB of TMPDIR (default 10 thousand, 100 thousand, 1 million)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     options = parser.parse_args()
     readings = measure_reading(options.rounds)
     with LocalBroker() as broker, TemporaryDirectory() as folder:
+        declare(broker.url, topology_of(shipped_channels()), create=True)
         results = measure(broker, Path(folder), options.messages, options.rounds)
+        fewer = min(options.messages, _STORED_MESSAGES), min(options.rounds, _STORED_ROUNDS)
+        stored = measure_stored(broker, Path(folder), options.stored, *fewer, _say) if options.stored else {}
     machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
     print(f"{options.messages} messages a run, {options.rounds} rounds: median (lowest to highest)")
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     _report(results)
+    if stored:
+        _report_stored(stored)
     _report_reading(readings)
     if options.json:
         stated = {"machine": machine, "messages": options.messages, "rounds": options.rounds}
         kinds = {name: asdict(found) for name, found in results.items()}
+        stated["stored"] = {str(size): asdict(found) for size, found in stored.items()}
         stated["reading"] = {name: asdict(found) for name, found in readings.items()}
         options.json.write_text(json.dumps(stated | {"results": kinds}, indent=2) + "\n")
 

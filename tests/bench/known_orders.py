@@ -31,7 +31,7 @@ from bridge.intake import message_id
 from bridge.store import schema as t
 from bridge.store.rows import StoredMessage
 
-_CHUNK = 10_000  # orders of one transaction
+_CHUNK = 20_000  # orders of one statement
 _COMPARED = 5_000  # one of so many is compared
 # A database that is half filled is used by nobody.
 _FAST = ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", "cache_size=-524288")
@@ -66,6 +66,7 @@ def fill(database: Path, channel: Channel, count: int) -> None:
         for pragma in _FAST:
             connection.execute(f"PRAGMA {pragma}")
         [(first_fact,)] = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM fact")
+        connection.execute("BEGIN")
         for last in range(count, 0, -_CHUNK):  # the earliest first, as they came
             chunk = [earlier(index) for index in reversed(range(max(last - _CHUNK, 0), last))]
             orders = [_filled(gaps, one, channel) for one in chunk]
@@ -73,6 +74,7 @@ def fill(database: Path, channel: Channel, count: int) -> None:
                 if order != _known(order_body(one), channel):
                     raise Wrong("an order that was filled in is another than the bridge makes of its message")
             _insert(connection, channel, orders, first_fact + count - last)
+        connection.execute("COMMIT")
     with database.open("rb") as file:
         os.fsync(file.fileno())  # or the disk would be busy with it while the bridge is measured
 
@@ -121,7 +123,7 @@ def _filled(gaps: Known, one: Examination, channel: Channel) -> Known:
 
 
 def _insert(connection: sqlite3.Connection, channel: Channel, orders: Sequence[Known], first_fact: int) -> None:
-    """Orders that came one after the other, in one transaction."""
+    """Orders that came one after the other."""
     numbered = list(enumerate(orders, first_fact))
     message = _message_row(channel)
     rows: dict[Table, list[Any]] = {
@@ -131,11 +133,9 @@ def _insert(connection: sqlite3.Connection, channel: Channel, orders: Sequence[K
         t.imaging_order: [(one.order_id, one.order.encode(), t.DOC_VERSION) for one in orders],
         t.matching_key: sorted(("order", value, rule, one.order_id) for one in orders for rule, value in one.lookups),
     }
-    connection.execute("BEGIN")
     for table, values in rows.items():
         style = "named" if isinstance(values[0], dict) else "qmark"
         connection.executemany(str(table.insert().compile(dialect=sqlite.dialect(paramstyle=style))), values)
-    connection.execute("COMMIT")
 
 
 def _message_row(channel: Channel) -> dict[str, Any]:

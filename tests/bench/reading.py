@@ -12,7 +12,7 @@ from statistics import median
 import hl7
 import hl7apy.parser
 import hl7kit
-from bodies import pairs
+from bodies import latest, object_body, order_body
 from pydicom import dcmread
 
 from bridge.config import load_channels, starter_channels
@@ -37,7 +37,7 @@ class Reading:
 
 def measure_reading(rounds: int) -> dict[str, Reading]:
     """A six-segment ORM^O01, and the header of CT_small.dcm."""
-    [order], [ct] = pairs(1)
+    order, ct = order_body(latest(0)), object_body(latest(0))
     text = order.decode()
     return {
         "ORM^O01 of six segments": _measure(

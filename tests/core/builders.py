@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET
 
+from bridge.core.decision import CONTRADICTIONS, STUDY_CONTRADICTIONS
 from bridge.core.evidence import Departure, StudyFacts
 from bridge.core.link_decisions import reference_to
 from bridge.core.model import (
@@ -178,9 +179,10 @@ def decided(
     user: str = "ann",
     reason: str = "seen",
     uid: str = MADE_BY_MODALITY,
+    overrides: tuple[str, ...] = STUDY_CONTRADICTIONS + CONTRADICTIONS,
 ) -> LinkDecision:
-    """What a person decided about a study and an order."""
-    return LinkDecision(at, user, reason, kind, uid, reference_to(named))
+    """What a person decided about a study and an order, by default having seen all that speaks against it."""
+    return LinkDecision(at, user, reason, kind, uid, reference_to(named), overrides)
 
 
 def merged(*pairs: str, policy: Policy = DEFAULT_POLICY) -> Persons:

@@ -379,6 +379,13 @@ SITUATIONS = {
         MATCHED,
         "P1",
     ),
+    "a filler order number that one of the linked orders may have is no request without order": Situation(
+        [header(requests=(request("A1"), request("A2"), request(filler="F7")))],
+        [jane_s("F1", accession="A1"), jane_s("", placer="P2", accession="A2")],
+        MATCHED,
+        "F1 P2",
+        warned="filler-order-number-differs",
+    ),
     # Dummy UIDs
     "a study uid that orders of strangers carry is a dummy, the accession number links": Situation(
         [header(uid="1.1", accession="A1")],
@@ -680,6 +687,12 @@ SITUATIONS = {
         MATCHED,
         "F1",
         warned="request-without-order",
+    ),
+    "of two orders that have the rp id, the one that has the study uid": Situation(
+        [header(uid="1.1", requests=(request("A1", rp="R1"),))],
+        [jane_s("F1", accession="A1", rp="R1", uid="1.1"), jane_s("F2", accession="A1", rp="R1", uid="1.2")],
+        MATCHED,
+        "F1",
     ),
     "several procedures ordered as one study": Situation(
         [header(uid="1.1", accession="A1")],

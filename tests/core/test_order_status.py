@@ -249,6 +249,13 @@ def test_a_new_appointment_or_a_message_that_schedules_it_brings_an_order_back()
     assert only(*called_off, update("F1", control="HD", time=LATE)).status == "cancelled"
 
 
+def test_at_one_time_a_cancelled_appointment_comes_last() -> None:
+    scheduled = update("F1", control="XO", status="SC", time=NOON)
+
+    assert only(scheduled, appointment("S15", fillers="F1")).status == "cancelled"
+    assert only(scheduled, appointment("S12", fillers="F1"), appointment("S15", fillers="F1")).status == "cancelled"
+
+
 def test_an_appointment_does_not_bring_back_what_a_message_cancelled() -> None:
     assert only(update("F1", control="CA"), appointment("S13", fillers="F1", start=MOVED)).status == "cancelled"
 
@@ -292,6 +299,12 @@ def test_a_message_about_several_orders_brings_none_back_whose_own_appointment_w
         update("F2", placer="P1"),
         appointment("S15", fillers="F2", time=EARLY),
         update(placer="P1", control="SC", status="IP", time=NOON),
+    ) == {"F1": "in-progress", "F2": "cancelled"}
+    assert statuses(
+        update("F1", placer="P1"),
+        update("F2", placer="P1"),
+        appointment("S15", fillers="F2", time=EARLY),
+        update(placer="P1", control="SC", status="IP", time=NOON),
         appointment("S12", fillers="F2", time=LATE),
     ) == {"F1": "in-progress", "F2": "in-progress"}
 
@@ -307,6 +320,7 @@ def test_a_message_about_several_orders_brings_none_back_whose_own_appointment_w
         ({"fillers": "F9", "placers": "P2"}, {""}),  # the order has no filler order number yet
         ({"fillers": "F9", "placers": "P1"}, set()),
         ({"fillers": "0", "placers": "0"}, set()),
+        ({"fillers": "0", "placers": "P1"}, {"F1", "F2"}),
         ({}, set()),
     ],
 )

@@ -221,3 +221,16 @@ def test_of_orders_and_objects_that_arrive_at_the_same_moment_none_is_missed(des
         list(threads.map(lambda messages: [desk.receive(message) for message in messages], (orders, objects)))
     assert {uid: desk.linked(uid) for uid in desk.links()} == {f"{STUDY}.{n}": [f"F-{n}"] for n in pairs}
     assert desk.names().count("instance.enriched") == 200
+
+
+def test_what_comes_to_speak_against_a_person_s_link_waits_for_a_person_again(desk: Desk) -> None:
+    desk.receive(hl7(orm(1)), dicom(ct(1, study=STUDY, patient="PAT1")))
+    desk.link(STUDY, "F-1")
+    desk.take()
+    desk.receive(hl7(orm(1, control="CA", status="CA", time="20261123093000")))
+    assert desk.verdict(STUDY) == ("conflict", "order-cancelled")
+    assert desk.take() == ["study.unlinked", "study.conflict"]
+    desk.link(STUDY, "F-1", confirmed=("order-cancelled",))
+    assert desk.linked(STUDY) == ["F-1"]
+    desk.receive(hl7(orm(1, control="XO", patient="PAT9", name="Roe^Max", birth_date="19330303", time="20261123094000")))
+    assert desk.verdict(STUDY) == ("conflict", "patient-differs")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
 DELETED = '""'  # HL7's null: the sender deletes what was known (HL7 2.5.1, 2.5.3)
+UNKNOWN_CONTROL = "ZZ"  # none of HL7 table 0119
 PLACEHOLDERS = ("NONE", "0")  # no number at all, the same on every day
 
 

@@ -6,7 +6,7 @@ It reads the plain values of the messages, never a fact, and must not import any
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from itertools import groupby, permutations, product
+from itertools import combinations, groupby, permutations, product
 from operator import or_
 
 from tests.days.messages import (
@@ -22,7 +22,7 @@ from tests.days.messages import (
     Request,
 )
 from tests.days.oracle_orders import Order, OrderName, orders
-from tests.days.oracle_people import NOBODY, Comparison, Identity, People, equal, identity, is_number
+from tests.days.oracle_people import NOBODY, Comparison, Identity, People, comparable, equal, identity, is_number
 
 _INCORRECT_WORKLIST_ENTRY = "113038"
 
@@ -68,14 +68,13 @@ class _Study:
         return {one.study for one in self.objects} | {one.study for one in self.requests() if one.study}
 
     def accessions(self) -> set[Number]:
-        stated = [one.accession for one in self.objects] + [one.accession for one in self.requests()]
-        return {number for number in stated if number and is_number(number)}
+        return _stated([one.accession for one in (*self.objects, *self.requests())])
 
     def fillers(self) -> set[Number]:
-        return {one.filler for one in (*self.objects, *self.requests()) if one.filler and is_number(one.filler)}
+        return _stated([one.filler for one in (*self.objects, *self.requests())])
 
     def placers(self) -> set[Number]:
-        return {one.placer for one in (*self.objects, *self.requests()) if one.placer and is_number(one.placer)}
+        return _stated([one.placer for one in (*self.objects, *self.requests())])
 
     def requests_of(self, accession: Number) -> list[Request]:
         """The request items about an accession number; one without a number is about that of its object, or any."""
@@ -85,6 +84,13 @@ class _Study:
             for request in one.requests
             if equal(request.accession or one.accession or accession, accession)
         ]
+
+
+def _stated(numbers: Sequence[Number | None]) -> set[Number]:
+    """Without those whose issuer is stated elsewhere in the study."""
+    found = {number for number in numbers if number and is_number(number)}
+    with_issuer = {number.value for number in found if number.site}
+    return {number for number in found if number.site or number.value not in with_issuer}
 
 
 class _Day:
@@ -230,22 +236,26 @@ class _Day:
         if not left:
             return Expected("conflict", frozenset(code for codes in contradictions.values() for code in codes))
         kept: list[Order] = []
+        reasons: set[str | None] = set()
         for accession in study.accessions():
             its = [
                 order for order in left if keys[id(order)][1] and any(equal(one, accession) for one in order.accessions)
             ]
-            kept += _narrowed(_strongest(its, keys), study.requests_of(accession))
-        if not kept:
-            kept = _narrowed(_strongest(left, keys), study.requests())
-        reasons: set[str | None] = set()
-        for one, other in product(kept, repeat=2):
-            if self.people.compare(one.identity, other.identity) == "different":
+            its = _kept(its, keys, study.requests_of(accession))
+            if any(_alike_elsewhere(*pair) for pair in product(its, repeat=2)):
                 reasons.add("several-orders")
+            kept += its
+        if not kept:
+            kept = _kept(left, keys, study.requests())
+        together = {self.people.compare(one.identity, other.identity) for one, other in combinations(kept, 2)}
+        if "different" in together:
+            reasons.add("several-orders")
         for order in kept:
             if not keys[id(order)][0] and self._compare(order, patients) != "same":
                 reasons.add("patient-unverified")
         if reasons:
-            return Expected("ambiguous", frozenset(reasons))
+            possible = {"several-orders"} if "unknown" in together else set()
+            return Expected("ambiguous", frozenset(reasons | possible))
         return Expected("matched", orders=frozenset(order.name for order in kept))
 
     def _compare(self, order: Order, patients: Sequence[Identity]) -> Comparison:
@@ -290,12 +300,22 @@ def _strongest(orders: Sequence[Order], keys: dict[int, tuple[bool, ...]]) -> li
     return [order for order in orders if keys[id(order)] == best]
 
 
-def _narrowed(orders: list[Order], requests: Sequence[Request]) -> list[Order]:
-    """By requested procedure ID, then scheduled procedure step ID, where an order agrees; each request for itself."""
-    kept: list[Order] = []
-    for request in requests:
-        procedure, step = request.requested_procedure, request.step
-        by_procedure = [order for order in orders if procedure and order.procedure == procedure]
-        by_step = [order for order in by_procedure or orders if step and order.step == step]
-        kept += [order for order in by_step or by_procedure if order not in kept]
-    return kept or orders
+def _kept(orders: list[Order], keys: dict[int, tuple[bool, ...]], requests: Sequence[Request]) -> list[Order]:
+    """The strongest; those that requests name, if one of them is among the strongest."""
+    strongest = _strongest(orders, keys)
+    named = [order for request in requests for order in _strongest(_named(orders, request), keys)]
+    return named if any(order in named for order in strongest) else strongest
+
+
+def _named(orders: list[Order], request: Request) -> list[Order]:
+    """By requested procedure ID, then scheduled procedure step ID, where an order agrees."""
+    procedure, step = request.requested_procedure, request.step
+    accession = request.accession
+    about = [order for order in orders if not accession or any(equal(one, accession) for one in order.accessions)]
+    by_procedure = [order for order in about if procedure and order.procedure == procedure]
+    return [order for order in by_procedure or about if step and order.step == step] or by_procedure
+
+
+def _alike_elsewhere(one: Order, other: Order) -> bool:
+    """Whether a number could be that of either, which are two numbers of two sites."""
+    return any(a.value == b.value and not comparable(a, b) for a, b in product(one.accessions, other.accessions))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.days.messages import DELETED, Appointment, Group, Message, Number, OrderMessage
+from tests.days.messages import DELETED, UNKNOWN_CONTROL, Appointment, Group, Message, Number, OrderMessage
 from tests.days.oracle_people import NOBODY, Identity, equal
 
 OrderName = tuple[Number | None, Number | None, frozenset[Number], str]  # filler, placer, accessions, procedure
@@ -32,6 +32,8 @@ class Order:
     step: str = ""
     status: str | None = None
     cancelled_by_appointment: bool = False
+    cancelled_alone: bool = False  # by a message about this procedure, of several that the order has
+    one_of_several: bool = False
     identity: Identity = NOBODY
     facility: str = ""  # of the message that its numbers come from
 
@@ -49,8 +51,9 @@ class Order:
         self.procedure = update.procedure or self.procedure
         self.step = self.step if update.step is None else update.step
         status = _status(group.control, group.status)
-        if status:
+        if status and (update.procedure or not self.cancelled_alone):
             self.status, self.cancelled_by_appointment = status, False
+            self.cancelled_alone = bool(status == "cancelled" and update.procedure and self.one_of_several)
 
     def appoint(self, appointment: Appointment) -> None:
         if appointment.event == "S15" and self.status in (None, "scheduled", "on-hold"):
@@ -115,6 +118,7 @@ def orders(messages: Sequence[Message]) -> list[Order]:
         (one for one in messages if isinstance(one, OrderMessage | Appointment)), key=lambda one: (one.time, _rank(one))
     )
     updates = [update for message in ordered if isinstance(message, OrderMessage) for update in _updates(message)]
+    updates = [update for update in updates if update.group.control != UNKNOWN_CONTROL]
     with_filler = [update for update in updates if update.group.filler]
     with_placer = [update for update in updates if update.group.placer and not update.group.filler]
     with_accession = [update for update in updates if not (update.group.placer or update.group.filler)]
@@ -128,16 +132,21 @@ def orders(messages: Sequence[Message]) -> list[Order]:
     )
     for order in orders:
         order.updates.sort(key=updates.index)
-        folded = _fold(order.updates)
+        folded = _fold(order.updates, order.one_of_several)
         named = [
             one for one in ordered if isinstance(one, Appointment) and folded.is_named_by(one.fillers, one.placers)
         ]
-        order.__dict__.update(_fold(order.updates, named, ordered).__dict__)
+        order.__dict__.update(_fold(order.updates, order.one_of_several, named, ordered).__dict__)
     return orders
 
 
-def _fold(updates: list[Update], appointments: Sequence[Appointment] = (), sequence: Sequence[Message] = ()) -> Order:
-    order = Order(updates)
+def _fold(
+    updates: list[Update],
+    one_of_several: bool,
+    appointments: Sequence[Appointment] = (),
+    sequence: Sequence[Message] = (),
+) -> Order:
+    order = Order(updates, one_of_several=one_of_several)
     happened: list[Update | Appointment] = [*updates, *appointments]
     if appointments:
         happened.sort(
@@ -156,20 +165,34 @@ def _fold(updates: list[Update], appointments: Sequence[Appointment] = (), seque
 def _apart(updates: Sequence[Update], number: Callable[[Update], Number | None]) -> list[Order]:
     """An order for each number and each requested procedure of it."""
     together: dict[Number, list[Update]] = {}
-    stated = {number(update) for update in updates}
     for update in updates:
         own = number(update)
         assert own
-        with_issuer = [one for one in stated if one and one.site and one.value == own.value]
-        if not own.site and len(with_issuer) == 1:
-            own = with_issuer[0]
-        together.setdefault(own, []).append(update)
+        together.setdefault(_whole(own, update, updates, number), []).append(update)
     orders = []
     for same in together.values():
         procedures = {update.procedure for update in same if update.procedure} or {None}
         for procedure in procedures:
-            orders.append(_fold([update for update in same if update.procedure in (None, procedure)]))
+            its = [update for update in same if update.procedure in (None, procedure)]
+            orders.append(_fold(its, len(procedures) > 1))
     return orders
+
+
+def _whole(own: Number, update: Update, updates: Sequence[Update], number: Callable[[Update], Number | None]) -> Number:
+    """The number with the issuer that is left out, where it can be only one; the placer order number may tell."""
+    if own.site:
+        return own
+    alike = [other for other in updates if (named := number(other)) and named.value == own.value and named.site]
+    for possible in (alike, [other for other in alike if _one_placer(update, other)]):
+        found = {number(other) for other in possible}
+        if len(found) == 1 and (one := found.pop()):
+            return one
+    return own
+
+
+def _one_placer(update: Update, other: Update) -> bool:
+    one, another = update.group.placer, other.group.placer
+    return one is not None and another is not None and one.site == another.site and one.value == another.value
 
 
 def _joined(
@@ -178,15 +201,19 @@ def _joined(
     number: Callable[[Update], Number | None],
     current: Callable[[Order], Number | None],
 ) -> list[Order]:
-    """Applies updates with a lesser number to the orders that have it; those that find none are orders themselves."""
+    """Applies updates with a lesser number to the orders that have it; those that find none are orders themselves.
+
+    A number without issuer that is that of two sites is neither.
+    """
     left = []
     found: list[tuple[Order, Update]] = []
     for update in updates:
+        alike = [order for order in orders if equal(current(order), number(update))]
+        sites = {one.site for order in alike if (one := current(order)) and one.site}
         targets = [
             order
-            for order in orders
-            if equal(current(order), number(update))
-            and (update.procedure is None or order.procedure in (None, update.procedure))
+            for order in alike
+            if len(sites) < 2 and (update.procedure is None or order.procedure in (None, update.procedure))
         ]
         found += [(order, update) for order in targets]
         if not targets:

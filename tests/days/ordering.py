@@ -5,6 +5,7 @@ from dataclasses import replace
 from tests.days.messages import (
     DELETED,
     PLACEHOLDERS,
+    UNKNOWN_CONTROL,
     Appointment,
     Group,
     OrderMessage,
@@ -19,7 +20,7 @@ _MODALITIES = ("CT", "MR")
 _STATES = (  # ORC-1 and ORC-5
     ("CA", ""), ("CA", "CA"), ("OC", ""), ("CR", ""), ("SC", "CA"), ("DC", ""), ("DC", "CA"), ("OD", ""),
     ("SC", "DC"), ("SC", "CM"), ("XO", "CM"), ("SC", "IP"), ("HD", ""), ("RL", ""), ("UC", ""), ("UD", ""),
-    ("XO", "SC"), ("NW", "SC"), ("XO", "CA"),
+    ("XO", "SC"), ("NW", "SC"), ("XO", "CA"), (UNKNOWN_CONTROL, ""),
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ one database and never meet.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -141,7 +142,8 @@ class _Segments:
     def _header(self, message: HL7, event: str, sent: int | None = None) -> None:
         at = self._time(message.time if sent is None else sent)
         charset = "||||||UNICODE UTF-8"
-        self.lines.append(f"MSH|^~\\&|RIS|{message.facility}|BRIDGE|MAIN|{at}||{event}|C1|P|2.5.1{charset}")
+        control_id = crc32(repr(message).encode())
+        self.lines.append(f"MSH|^~\\&|RIS|{message.facility}|BRIDGE|MAIN|{at}||{event}|{control_id}|P|2.5.1{charset}")
 
     def _patient(self, patient: Patient) -> None:
         numbers, names = "~".join(map(self._cx, patient.numbers)), "~".join(patient.names)

@@ -52,10 +52,10 @@ def test_replacements_of_several_orders_belong_to_them_in_their_sequence() -> No
 
 
 def test_each_replacement_of_a_message_is_of_the_orders_right_before_it() -> None:
-    one = (orc("RP", "P1", "F1"), orc("RO", "P2", "F2"))
+    two = (orc("RP", "P1", "F1"), orc("RP", "P6", "F6"), orc("RO", "P2", "F2"))
     other = (orc("RP", "P3", "F3"), orc("NW", "P9", "F9"), orc("RO", "P4", "F4"))
 
-    assert replaced(PID, *one, *other) == [("F2", "F1"), ("F4", "F3")]
+    assert replaced(PID, *two, *other) == [("F2", "F1"), ("F4", "F3")]
 
 
 def test_the_steps_of_a_replacement_are_of_one_and_the_same_order() -> None:

@@ -1,0 +1,67 @@
+"""Measures the bridge with few and with many orders in its store: what is stored must not make a message dearer."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from bodies import latest
+from known_orders import fill
+from programs import Kind, both_kinds, bridge
+from runs import drain, swallow
+
+from bridge.localbroker import LocalBroker
+
+
+@dataclass
+class Stored:
+    """What was measured with so many orders in the store."""
+
+    database_bytes: int
+    fill_seconds: float
+    per_second: list[float] = field(default_factory=list)  # messages, half of them orders, round by round
+    cpu_per_message: list[float] = field(default_factory=list)  # seconds, round by round
+
+
+def measure_stored(
+    node: LocalBroker, folder: Path, sizes: Sequence[int], messages: int, rounds: int, say: Callable[[str], None]
+) -> dict[int, Stored]:
+    """By number of orders. Every round goes through all sizes, to and fro, each with `messages` of either kind.
+
+    Each database holds the other half of every pair from the beginning, and keeps what a round leaves there: 2,000
+    messages change nothing about its size.
+    """
+    orders, objects = _prepared(node, folder / "known", messages * rounds)
+    results = {}
+    for size in sizes:
+        shutil.copytree(folder / "known", folder / str(size))
+        began, database = monotonic(), folder / str(size) / "bridge.db"
+        fill(database, orders.channel, size)
+        results[size] = Stored(database.stat().st_size, monotonic() - began)
+        say(f"{size:,} orders stored in {results[size].fill_seconds:.0f} s")
+    for number in range(rounds):
+        now = slice(number * messages, (number + 1) * messages)
+        for size in sizes if number % 2 else sizes[::-1]:
+            drained = [
+                drain(node, *bridge(node.url, _some(kind, now), folder / str(size))) for kind in (orders, objects)
+            ]
+            results[size].per_second.append(2 / sum(1 / one.per_second for one in drained))
+            results[size].cpu_per_message.append(sum(one.cpu_per_message for one in drained) / 2)
+            say(f"round {number + 1} of {rounds}, {size:,} orders: {results[size].per_second[-1]:,.0f} messages/s")
+    return results
+
+
+def _prepared(node: LocalBroker, folder: Path, each: int) -> tuple[Kind, Kind]:
+    """So many orders of known objects and objects of known orders, and a database that knows the other halves."""
+    folder.mkdir()
+    orders, waiting = both_kinds([latest(index) for index in range(each)])
+    known, objects = both_kinds([latest(each + index) for index in range(each)])
+    for kind in (waiting, known):
+        program, load = bridge(node.url, kind, folder)
+        swallow(node, program, load.messages)
+    return orders, objects
+
+
+def _some(kind: Kind, which: slice) -> Kind:
+    return Kind(kind.name, kind.channel, kind.messages[which], kind.owed[which])
