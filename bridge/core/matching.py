@@ -15,7 +15,6 @@ from bridge.core.decision import (
     PATIENT_MODALITY_DAY,
     PERSON,
     REPLACEMENT,
-    STUDY_CONTRADICTIONS,
     Candidate,
     Decision,
     Finding,
@@ -46,7 +45,7 @@ from bridge.core.patients import Comparison, Identity, compare
 from bridge.core.persons import NO_MERGES, Persons
 from bridge.core.rules import ACCESSION_NUMBER, RULES, STUDY_INSTANCE_UID, replaces
 
-# A person's link goes before these only when that person saw them.
+# A person's link goes before these only where that person saw them: they may come later, and could harm.
 _TO_BE_SEEN = frozenset({"patient-differs", "objects-of-different-patients", "order-cancelled"})
 
 _INCORRECT_WORKLIST_ENTRY = "113038"  # DCM, Incorrect Modality Worklist Entry (PS3.16 CID 7010)
@@ -178,14 +177,9 @@ class _Case:
         )
 
     def _holds(self, order_id: str, found: _Outcome) -> bool:
-        """Whether a person's link goes before all that forbids it: only what the person saw and confirmed."""
-        against = [*(f for f in found.against if f.order in (None, order_id)), *self.contradictions[order_id]]
-        return {finding.code for finding in against} <= {*self.decisions[order_id].overrides}
-
-    def _unseen(self, order_id: str, decision: LinkDecision, found: _Outcome) -> set[str]:
-        """What forbids a person's link since that person looked: another patient, or that the order was cancelled."""
+        """Whether a person's link goes before all that forbids it."""
         codes = {finding.code for finding in (*self.contradictions[order_id], *found.against)}
-        return codes & _TO_BE_SEEN - {*decision.overrides}
+        return (codes & _TO_BE_SEEN) <= {*self.decisions[order_id].overrides}
 
     def _overridden(self, order: Order, found: _Outcome) -> list[Finding]:
         """That a person linked an order, and what in spite of."""
@@ -195,9 +189,8 @@ class _Case:
     def _outcome(self) -> _Outcome:
         if different := self._objects_of_different_patients():
             return _Outcome(Verdict.CONFLICT, reason="objects-of-different-patients", against=different)
-        forbidden = {
-            f.code for one in self.orders if self._is_looked_at(one) for f in self.contradictions[one.order.id]
-        }
+        considered = {one.order.id for one in self.candidates} | self.named
+        forbidden = {finding.code for order_id in considered for finding in self.contradictions[order_id]}
         if not self.candidates and not forbidden:
             return _Outcome(Verdict.PENDING, reason="no-order")
         by_uid, by_accession = self._sharing(STUDY_INSTANCE_UID), self._sharing(ACCESSION_NUMBER)
@@ -217,9 +210,6 @@ class _Case:
         if any(one.patient is Comparison.UNKNOWN and one.order.id not in by_uid for one in kept):
             return _Outcome(Verdict.AMBIGUOUS, reason="patient-unverified", kept=kept, unresolved=unresolved)
         return _Outcome(Verdict.MATCHED, kept=kept, unresolved=unresolved)
-
-    def _is_looked_at(self, one: Compared) -> bool:
-        return bool(one.shared) or one.order.id in self.named
 
     def _objects_of_different_patients(self) -> list[Finding]:
         """What the first two patients who differ state, each."""

@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import combinations
 from typing import Any, NamedTuple
 
-from bridge.core.identifiers import designator
+from bridge.core.identifiers import comparable_issuers, designator
 from bridge.core.model import Identifier, OrderUpdate, Stated
 from bridge.core.order_numbers import LEVELS, number, same_number
 from bridge.core.order_status import moment
+from bridge.core.patients import Comparison, Identity, compare
 from bridge.core.struct import encode
 
 Name = tuple[str, ...]  # what tells an order from every other, whatever its messages say of it
@@ -47,7 +49,8 @@ def _groups(updates: Iterable[OrderUpdate]) -> list[_Group]:
     """Each filler order, and each placer order or accession number that no filler order is known for.
 
     The more a message says, the earlier it is its turn; one that says less is about each order that its number may
-    mean, and joins none of them. Among numbers with equally full issuers "the same" is transitive.
+    mean, and joins none of them; a number that may be two issuers' means none. Among numbers with equally full issuers
+    "the same" is transitive.
     """
     turns: dict[tuple[int, int], list[_Named]] = defaultdict(list)
     for update in updates:
@@ -109,8 +112,9 @@ def _homes(
             stating[one.value].append((group, one))
     for named in turn:
         own = named.number
-        known = stating.get(own.value, ()) if own else ()
-        found = {group.name: group for group, one in known if own and same_number(own, one)}
+        known = [(group, one) for group, one in stating.get(own.value, ()) if same_number(own, one)] if own else []
+        certain = {group.name: group for group, one in known if own and _both_issued(own, one)}
+        found = certain or _guessed(level, named.update, known)
         yield (
             named,
             [
@@ -119,6 +123,40 @@ def _homes(
                 if name not in renumbered or (own and own.value in _called(group, level, named.update))
             ],
         )
+
+
+def _both_issued(one: Identifier, other: Identifier) -> bool:
+    return any(designator(one.issuer)) == any(designator(other.issuer))
+
+
+def _guessed(level: str, update: OrderUpdate, known: Iterable[tuple[_Group, Identifier]]) -> dict[Name, _Group]:
+    """What a number may mean of which one side leaves the issuer out: nothing that patient or placer order number rule
+    out, and nothing at all where it may still be two issuers'. A message must not change a stranger's order.
+    """
+    possible = {group.name: group for group, _ in known if not _ruled_out(level, update, group)}
+    left = {group.name: group for group in _agreeing(update, list(possible.values()))}
+    issuers = [one.issuer for group, one in known if group.name in left]
+    several = any(not comparable_issuers(one, other) for one, other in combinations(issuers, 2))
+    return {} if several else left
+
+
+def _ruled_out(level: str, update: OrderUpdate, group: _Group) -> bool:
+    """Whether an update states another placer order number, or another patient, than every message of an order."""
+    placers = [one for member in group.members if (one := number(member, "placer"))]
+    own = number(update, "placer") if level == "filler" else None
+    if own and placers and not any(same_number(own, one) for one in placers):
+        return True
+    who = _patient(update)
+    outcomes = {compare(who, other) for member in group.members if (other := _patient(member)) != Identity()}
+    return outcomes == {Comparison.DIFFERENT}
+
+
+def _patient(update: OrderUpdate) -> Identity:
+    return Identity(
+        identifiers=update.patient_identifiers or (),
+        names=update.patient_names or (),
+        birth_dates=(update.birth_date,) if isinstance(update.birth_date, str) else (),
+    )
 
 
 def _called(group: _Group, level: str, update: OrderUpdate) -> set[str]:

@@ -909,6 +909,49 @@ SITUATIONS = {
         warned="linked-by-person overridden-objects-of-different-patients overridden-patient-differs sex-differs",
         decisions=[decided("link", jane_s("F1"))],
     ),
+    "an object of a stranger comes after a person linked the order": Situation(
+        [header(uid="1.1"), header(uid="1.1", patient=JOHN)],
+        [jane_s("F1", uid="1.1")],
+        CONFLICT,
+        reason="objects-of-different-patients",
+        against="objects-of-different-patients patient-differs",
+        warned="sex-differs",
+        decisions=[decided("link", jane_s("F1"), overrides=("patient-differs",))],
+    ),
+    "the order is moved to another patient after a person linked it": Situation(
+        [header(accession="A1")],
+        [john_s("F1", accession="A1")],
+        CONFLICT,
+        reason="patient-differs",
+        against="patient-differs",
+        warned="sex-differs",
+        decisions=[decided("link", jane_s("F1"), overrides=())],
+    ),
+    "an order that shares nothing is cancelled after a person linked it": Situation(
+        [header()],
+        [jane_s("F1", control="CA")],
+        CONFLICT,
+        reason="order-cancelled",
+        against="order-cancelled",
+        decisions=[decided("link", jane_s("F1"), overrides=())],
+    ),
+    "an order is cancelled after a person linked it, and another one is linked by its keys": Situation(
+        [header(accession="A2")],
+        [jane_s("F1", control="CA"), jane_s("F2", accession="A2")],
+        MATCHED,
+        "F2",
+        against="order-cancelled",
+        decisions=[decided("link", jane_s("F1"), overrides=())],
+    ),
+    "the keys come to disagree after a person linked one of the orders": Situation(
+        [header(uid="1.1", accession="A2")],
+        [jane_s("F1", uid="1.1"), jane_s("F2", accession="A2")],
+        MATCHED,
+        "F2",
+        against="keys-disagree",
+        warned="linked-by-person overridden-keys-disagree",
+        decisions=[decided("link", jane_s("F2"), overrides=())],
+    ),
     "a person links one more order": Situation(
         [header(accession="A1")],
         [jane_s("F1", accession="A1"), jane_s("F7")],
@@ -1284,6 +1327,13 @@ def test_what_a_person_overrides_keeps_both_values_and_is_no_contradiction_any_m
     assert finding.received is not None
     assert (finding.ordered.value, finding.received.value) == ("200", "100")
     assert decision.candidates[0].contradictions == ()
+
+
+def test_a_link_that_holds_no_more_is_still_shown() -> None:
+    said = study(header(), decisions=[decided("link", jane_s("F1"), overrides=())])
+    (candidate,) = decide(said, [jane_s("F1", control="CA")]).candidates
+
+    assert (candidate.keys, candidate.contradictions, candidate.warnings) == (("person",), ("order-cancelled",), ())
 
 
 def test_a_suggested_order_is_shown_with_what_speaks_against_it() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bridge.core.decision import SUGGESTIONS, Decision, Verdict
+from bridge.core.decision import CONTRADICTIONS, STUDY_CONTRADICTIONS, SUGGESTIONS, Decision, Verdict
 from bridge.core.evidence import Departure, StudyFacts
 from bridge.core.link_decisions import decided_about
 from bridge.core.matching import decide
@@ -31,6 +31,7 @@ from tests.core.builders import (
 )
 
 MATCHED, PENDING, AMBIGUOUS, CONFLICT = Verdict
+EVERYTHING = CONTRADICTIONS + STUDY_CONTRADICTIONS
 
 _accessions = st.sampled_from(["", "A1", "A2", "A1^RIS", "A1^LAB", "100"])
 _uids = st.sampled_from(["", "1.1", "1.2"])
@@ -115,7 +116,9 @@ _times = st.sampled_from([f"2026-02-01T0{hour}:00:00Z" for hour in range(4)])
 
 @st.composite
 def _decisions(draw: st.DrawFn, orders: Sequence[Order]) -> list[LinkDecision]:
-    one = st.builds(decided, st.sampled_from(["link", "unlink", "undo"]), st.sampled_from(orders), at=_times)
+    kinds = st.sampled_from(["link", "unlink", "undo"])
+    confirmed = st.sampled_from([(), ("patient-differs",), EVERYTHING])
+    one = st.builds(decided, kinds, st.sampled_from(orders), at=_times, overrides=confirmed)
     return draw(st.lists(one, max_size=4)) if orders else []
 
 
@@ -261,13 +264,34 @@ def test_what_persons_link_comes_on_top_of_what_is_linked_without_them(
 ) -> None:
     decisions = tuple(data.draw(_decisions(orders)))
     standing = decided_about(decisions, orders, persons)
-    by_person = {order_id for order_id, one in standing.items() if one.kind == "link"}
     unlinks = tuple(one for one in standing.values() if one.kind == "unlink")
     decision = decide(replace(said, decisions=decisions), orders, persons)
     without = decide(replace(said, decisions=unlinks), orders, persons)
 
-    assert set(decision.orders) == {*without.orders, *by_person}
-    assert decision.rule == (without.rule or ("person" if by_person else None))
+    linked = {finding.order for finding in decision.warnings if finding.code == "linked-by-person"}
+    assert linked <= {order_id for order_id, one in standing.items() if one.kind == "link"}
+    assert set(decision.orders) == {*without.orders, *linked}
+    assert decision.rule == (without.rule or ("person" if linked else None))
+
+
+@given(_studies(), _known_orders.filter(bool), _persons, st.data())
+def test_no_link_holds_against_another_patient_or_a_cancellation_that_the_person_did_not_see(
+    said: StudyFacts, orders: list[Order], persons: Persons, data: st.DataObject
+) -> None:
+    one = data.draw(st.sampled_from(orders))
+    confirmed = data.draw(st.sampled_from([(), ("patient-differs",), ("order-cancelled",)]))
+    decision = decide(replace(said, decisions=(decided("link", one, overrides=confirmed),)), orders, persons)
+
+    holds = one.id in decision.orders
+    patients = [identity(one.patient) for one in said.statements]
+    if any(compare(a, b, persons) is Comparison.DIFFERENT for a in patients for b in patients):
+        assert not holds
+    if "patient-differs" not in confirmed:
+        outcomes = {compare(one.identity, who, persons) for who in patients}
+        assert not holds or Comparison.DIFFERENT not in outcomes
+    if "order-cancelled" not in confirmed:
+        assert not holds or one.status != "cancelled"
+    assert one.id in {candidate.order for candidate in decision.candidates}
 
 
 @given(_studies(), _known_orders, _persons, st.data())

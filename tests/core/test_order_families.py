@@ -321,22 +321,36 @@ def test_a_number_without_issuer_is_about_the_order_of_the_only_issuer() -> None
     assert only(update("F1^RIS"), update("F1", control="CA", time=LATE)).status == "cancelled"
 
 
-def test_a_number_without_issuer_is_about_each_issuer_s_order_and_joins_none() -> None:
-    assert [o.status for o in made_of(update("F1^RIS"), update("F1^LAB"), update("F1", control="CA", time=LATE))] == [
-        "cancelled",
-        "cancelled",
-    ]
+def test_a_number_without_issuer_that_may_be_two_issuers_is_about_neither() -> None:
+    orders = made_of(update("F1^RIS"), update("F1^LAB"), update("F1", control="CA", time=LATE))
+
+    assert sorted(str(o.status) for o in orders) == ["cancelled", "scheduled", "scheduled"]
+
+
+def test_of_two_issuers_orders_the_patient_or_the_placer_s_number_says_which_one_is_meant() -> None:
+    for told in ({"patient": JANE}, {"placer": "P1^HIS"}):
+        orders = made_of(
+            update("F1^RIS", placer="P1^HIS", patient=JANE),
+            update("F1^LAB", placer="P1^LAB", patient=JOHN),
+            update("F1", control="CA", time=LATE, **told),
+        )
+        assert sorted(str(o.status) for o in orders) == ["cancelled", "scheduled"]
+
+
+def test_a_message_without_issuer_never_gives_an_order_to_another_patient() -> None:
+    orders = made_of(update("F1^RIS", patient=JANE), update("F1", patient=JOHN, time=LATE))
+
+    assert sorted(o.patient.identifiers[0].value for o in orders) == ["100", "200"]
 
 
 def test_a_number_without_issuer_is_also_about_the_order_that_never_had_one() -> None:
     orders = made_of(
         update(placer="P1^HIS", accession="A1"),
-        update(placer="P1^LAB", accession="A2"),
         update(placer="P1", accession="A3"),
         update(placer="P1", control="CA", time=LATE),
     )
 
-    assert sorted(accessions(orders)) == ["A1", "A2", "A3"]
+    assert sorted(accessions(orders)) == ["A1", "A3"]
     assert {o.status for o in orders} == {"cancelled"}
 
 

@@ -76,14 +76,18 @@ class _Study:
     def placers(self) -> set[Number]:
         return _stated([one.placer for one in (*self.objects, *self.requests())])
 
-    def requests_of(self, accession: Number) -> list[Request]:
+    def requests_of(self, accession: str) -> list[Request]:
         """The request items about an accession number; one without a number is about that of its object, or any."""
         return [
             request
             for one in self.objects
             for request in one.requests
-            if equal(request.accession or one.accession or accession, accession)
+            if (_value(request.accession) or _value(one.accession) or accession) == accession
         ]
+
+
+def _value(number: Number | None) -> str | None:
+    return number.value if number and is_number(number) else None
 
 
 def _stated(numbers: Sequence[Number | None]) -> set[Number]:
@@ -237,16 +241,16 @@ class _Day:
             return Expected("conflict", frozenset(code for codes in contradictions.values() for code in codes))
         kept: list[Order] = []
         reasons: set[str | None] = set()
-        for accession in study.accessions():
-            its = [
-                order for order in left if keys[id(order)][1] and any(equal(one, accession) for one in order.accessions)
-            ]
-            its = _kept(its, keys, study.requests_of(accession))
-            if any(_alike_elsewhere(*pair) for pair in product(its, repeat=2)):
+        for value in sorted({number.value for number in study.accessions()}):
+            listed = [number for number in study.accessions() if number.value == value]
+            its = [order for order in left if keys[id(order)][1] and order.is_one_of(listed)]
+            kept += _kept(its, keys, study.requests_of(value))
+            if _of_two_sites(_strongest(its, keys), study):
                 reasons.add("several-orders")
-            kept += its
         if not kept:
             kept = _kept(left, keys, study.requests())
+            if _of_two_sites(_strongest(left, keys), study):
+                reasons.add("several-orders")
         together = {self.people.compare(one.identity, other.identity) for one, other in combinations(kept, 2)}
         if "different" in together:
             reasons.add("several-orders")
@@ -311,11 +315,21 @@ def _named(orders: list[Order], request: Request) -> list[Order]:
     """By requested procedure ID, then scheduled procedure step ID, where an order agrees."""
     procedure, step = request.requested_procedure, request.step
     accession = request.accession
-    about = [order for order in orders if not accession or any(equal(one, accession) for one in order.accessions)]
+    about = [order for order in orders if not _value(accession) or order.is_one_of([accession])]
     by_procedure = [order for order in about if procedure and order.procedure == procedure]
     return [order for order in by_procedure or about if step and order.step == step] or by_procedure
 
 
-def _alike_elsewhere(one: Order, other: Order) -> bool:
-    """Whether a number could be that of either, which are two numbers of two sites."""
-    return any(a.value == b.value and not comparable(a, b) for a, b in product(one.accessions, other.accessions))
+def _of_two_sites(orders: Sequence[Order], study: _Study) -> bool:
+    """Whether a number of the study could be that of either of two orders, whose numbers are those of two sites."""
+    return any(
+        equal(number, one) and equal(number, other) and not comparable(one, other)
+        for pair in combinations(orders, 2)
+        for stated, ones, others in (
+            (study.accessions(), *(order.accessions for order in pair)),
+            (study.fillers(), *([order.filler] for order in pair)),
+            (study.placers(), *([order.placer] for order in pair)),
+        )
+        for number, one, other in product(stated, ones, others)
+        if one and other
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from tests.days.messages import DELETED, UNKNOWN_CONTROL, Appointment, Group, Message, Number, OrderMessage
 from tests.days.oracle_people import NOBODY, Identity, equal
@@ -60,6 +61,9 @@ class Order:
             self.status, self.cancelled_by_appointment = "cancelled", True
         elif appointment.event in ("S12", "S13", "S14") and self.cancelled_by_appointment:
             self.status, self.cancelled_by_appointment = "scheduled", False
+
+    def is_one_of(self, accessions: Sequence[Number | None]) -> bool:
+        return any(equal(*pair) for pair in product(self.accessions, accessions))
 
     def is_named_by(self, fillers: Sequence[Number], placers: Sequence[Number]) -> bool:
         if self.filler and fillers:

@@ -46,7 +46,7 @@ def new_order(world: World, person: Person, site: str, kind: str = "") -> Order:
     accession = world.next("A", site)
     chance = world.r.random()
     if chance < 0.06 and world.orders:
-        accession = world.r.choice(world.orders).accession or accession
+        accession = world.r.choice([one.accession for one in world.orders if not one.accession.startswith("B")] or [""])
     elif chance < 0.08:
         accession = world.r.choice(PLACEHOLDERS)
     elif chance < 0.11:
@@ -68,8 +68,9 @@ def new_order(world: World, person: Person, site: str, kind: str = "") -> Order:
         placer = ""
     elif chance < 0.1:
         filler = ""
-    elif chance < 0.13 and accession.startswith("A"):
+    elif chance < 0.13:
         placer = filler = ""
+        accession = world.next("B", site)  # a number that no order of another kind has
     elif chance < 0.17:
         placer = next((one.placer for one in world.orders if one.site == site and one.person is person), placer)
     order = Order(person, site, kind, placer, filler, accession, procedures)
@@ -124,7 +125,7 @@ def update(world: World) -> None:
     group = group_of(world, order, "XO")
     chance = world.r.random()
     if chance < 0.2:
-        order.accession = world.next("A", order.site)
+        order.accession = world.next("A" if order.filler or order.placer else "B", order.site)
         group = group_of(world, order, "XO")
     elif chance < 0.35:
         order.procedures = [replace(one, study=world.next("")) for one in order.procedures]
@@ -167,7 +168,7 @@ def change_status(world: World) -> None:
 def _replace(world: World, order: Order) -> None:
     """RP cancels the order, RO in the same message or in one of its own is its successor."""
     successor = new_order(world, order.person, order.site, order.kind)
-    if world.chance(0.4):
+    if world.chance(0.4) and (order.filler or order.placer) and (successor.filler or successor.placer):
         successor.accession = order.accession
     old, new = group_of(world, order, world.r.choice(("RP", "RU"))), group_of(world, successor, "RO")
     patient = world.registered(order.person, order.site, order.under_temporary)
