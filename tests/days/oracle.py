@@ -145,7 +145,7 @@ class _Day:
             forth, back = self._reaches(order, own, message, said), self._reaches(order, own, message, said, back=True)
             if forth or back:
                 order.identity |= Identity(frozenset(), said.names, said.birth_dates)
-            if forth and said.numbers:
+            if forth and any(one == other for one, other in product(own.numbers, said.numbers)):
                 patients.append((message.time, said.numbers))
         latest = max((update.message.time for update in order.updates if update.message.patient.numbers), default=-1)
         newer = [one for one in patients if one[0] >= latest]
@@ -153,6 +153,8 @@ class _Day:
             order.identity |= Identity(max(newer, key=lambda one: one[0])[1], frozenset(), frozenset())
 
     def _is_another(self, own: Identity, one: Identity, newest: Identity) -> bool:
+        if any(equal(*pair) for pair in product(own.numbers, one.numbers)):
+            return False
         by_numbers = self.people.by_numbers(own, one)
         if by_numbers == "unknown" and own.numbers and one.numbers:
             return self.people.compare(newest, one) == "different"
@@ -181,7 +183,7 @@ class _Day:
             of_one_sender = not one.site and not other.site and order.facility == message.facility
             if self.people.certainly_reaches(*pair) and (with_issuers or of_one_sender):
                 return True
-            if self.people.reaches(*pair) and self.people.compare(said, own) != "different":
+            if self.people.reaches(*pair) and self.people.by_name(said, own) != "different":
                 return True
         return False
 
@@ -312,12 +314,12 @@ def _kept(orders: list[Order], keys: dict[int, tuple[bool, ...]], requests: Sequ
 
 
 def _named(orders: list[Order], request: Request) -> list[Order]:
-    """By requested procedure ID, then scheduled procedure step ID, where an order agrees."""
-    procedure, step = request.requested_procedure, request.step
+    """By requested procedure ID, then by scheduled procedure step ID, which is unique only within the former."""
     accession = request.accession
     about = [order for order in orders if not _value(accession) or order.is_one_of([accession])]
-    by_procedure = [order for order in about if procedure and order.procedure == procedure]
-    return [order for order in by_procedure or about if step and order.step == step] or by_procedure
+    by_procedure = [order for order in about if request.requested_procedure == order.procedure]
+    possible = [order for order in about if not (request.requested_procedure and order.procedure)]
+    return [order for order in by_procedure or possible if request.step and order.step == request.step] or by_procedure
 
 
 def _of_two_sites(orders: Sequence[Order], study: _Study) -> bool:

@@ -47,25 +47,30 @@ def identity(patient: Patient) -> Identity:
             for number in patient.numbers
             if number.type_code in _PERSON_TYPES and is_number(number)
         ),
-        frozenset(map(_plain_name, patient.names)) - {""},
+        frozenset(map(_plain_name, patient.names)),
         frozenset((patient.birth_date,)) - {"", *_NO_BIRTH_DATES},
     )
 
 
 def _plain_name(name: str) -> str:
-    """Family and first given name, without case and diacritics; empty for a newborn's."""
+    """Family and first given name, without case and diacritics; that of a newborn has only a family."""
     family, given = (*name.casefold().split("^"), "")[:2]
     first = (*given.split(), "")[0]
-    if first in _NO_GIVEN_NAMES:
-        return ""
-    bare = unicodedata.normalize("NFD", f"{family}^{first}")
+    bare = unicodedata.normalize("NFD", f"{family}^{'' if first in _NO_GIVEN_NAMES else first}")
     return "".join(letter for letter in bare if not unicodedata.combining(letter))
 
 
-def _differ(ones: Iterable[str], others: Iterable[str], agree: Callable[[str, str], bool]) -> bool | None:
-    """Whether no two agree; None where one side says nothing."""
-    pairs = list(product(ones, others))
-    return not any(agree(one, other) for one, other in pairs) if pairs else None
+def _differ(ones: Iterable[str], others: Iterable[str], agree: Callable[[str, str], bool | None]) -> bool | None:
+    """Whether no two agree; None where nobody can tell."""
+    found = {agree(one, other) for one, other in product(ones, others)}
+    return False if True in found else None if None in found or not found else True
+
+
+def _one_name(one: str, other: str) -> bool | None:
+    (family, given), (other_family, other_given) = one.split("^"), other.split("^")
+    if family == other_family and not (given and other_given):
+        return None
+    return one == other
 
 
 def _same_day(one: str, other: str) -> bool:
@@ -148,13 +153,17 @@ class People:
 
     def compare(self, one: Identity, other: Identity) -> Comparison:
         """DESIGN 4.3."""
-        names = _differ(one.names, other.names, str.__eq__)
+        names = _differ(one.names, other.names, _one_name)
         birth_dates = _differ(one.birth_dates, other.birth_dates, _same_day)
         if names and birth_dates:
             return "different"
         by_numbers = self.by_numbers(one, other)
-        if by_numbers != "unknown":
-            return by_numbers
+        return self.by_name(one, other) if by_numbers == "unknown" else by_numbers
+
+    def by_name(self, one: Identity, other: Identity) -> Comparison:
+        """Without any number."""
+        names = _differ(one.names, other.names, _one_name)
+        birth_dates = _differ(one.birth_dates, other.birth_dates, _same_day)
         if names or birth_dates:
             return "different"
         return "same" if names is False and birth_dates is False else "unknown"
