@@ -38,7 +38,7 @@ class Graph:
         for change in changes:
             self._add(change)
         self._people = _people(self._ahead)
-        self._found: dict[Number, dict[int, bool]] = {}
+        self._found: dict[Number, dict[int, set[bool]]] = {}
         self._reached: dict[Number, set[Number]] = {}
 
     def _add(self, change: Change) -> None:
@@ -80,8 +80,8 @@ class Graph:
         """False for a number that leads to several people who are not one, wherever it may stand."""
         return all(self._people.whose[place] is not None for place in self.places(one))
 
-    def people(self, one: Number) -> dict[int, bool]:
-        """Who a number from elsewhere may be, and whether by more than a place that leaves its issuer out.
+    def people(self, one: Number) -> dict[int, set[bool]]:
+        """Who a number from elsewhere may be, and by which kinds of places: with an issuer (True), without (False).
 
         Nobody, where it may be two different people: those of whom neither may be the other, by comparison as well.
         """
@@ -89,13 +89,13 @@ class Graph:
             self._found[one] = self._find(one)
         return self._found[one]
 
-    def _find(self, one: Number) -> dict[int, bool]:
-        found: dict[int, bool] = {}
+    def _find(self, one: Number) -> dict[int, set[bool]]:
+        found: dict[int, set[bool]] = defaultdict(set)
         for place in self.places(one):
             person = self._people.whose[place]
             if person is None:
                 return {}
-            found[person] = found.get(person, False) or any(place.issuer) or not any(one.issuer)
+            found[person].add(any(place.issuer))
         return found if all(self._may_be_one(a, b) for a, b in combinations(found, 2)) else {}
 
     def _may_be_one(self, one: int, other: int) -> bool:

@@ -113,7 +113,7 @@ def _homes(
     for named in turn:
         own = named.number
         known = [(group, one) for group, one in stating.get(own.value, ()) if same_number(own, one)] if own else []
-        certain = {group.name: group for group, one in known if own and _both_issued(own, one)}
+        certain = {group.name: group for group, one in known if own and _issued(own) == _issued(one)}
         found = certain or _guessed(level, named.update, known)
         yield (
             named,
@@ -125,8 +125,8 @@ def _homes(
         )
 
 
-def _both_issued(one: Identifier, other: Identifier) -> bool:
-    return any(designator(one.issuer)) == any(designator(other.issuer))
+def _issued(identifier: Identifier) -> bool:
+    return any(designator(identifier.issuer))
 
 
 def _guessed(level: str, update: OrderUpdate, known: Iterable[tuple[_Group, Identifier]]) -> dict[Name, _Group]:
@@ -141,11 +141,19 @@ def _guessed(level: str, update: OrderUpdate, known: Iterable[tuple[_Group, Iden
 
 
 def _ruled_out(level: str, update: OrderUpdate, group: _Group) -> bool:
-    """Whether an update states another placer order number, or another patient, than every message of an order."""
-    placers = [one for member in group.members if (one := number(member, "placer"))]
-    own = number(update, "placer") if level == "filler" else None
-    if own and placers and not any(same_number(own, one) for one in placers):
+    """Whether another issuer, placer order number or patient says that an update is not about an order.
+
+    A placer order number that is the same, issuer included, says that it is, whoever the patient is now.
+    """
+    own, placer = number(update, level), number(update, "placer") if level == "filler" else None
+    alike = [one for member in group.members if own and (one := number(member, level)) and one.value == own.value]
+    if any(own and not same_number(own, one) for one in alike):
         return True
+    placers = [one for member in group.members if placer and (one := number(member, "placer"))]
+    if placers and not any(placer and same_number(placer, one) for one in placers):
+        return True
+    if any(placer and same_number(placer, one) and _issued(placer) and _issued(one) for one in placers):
+        return False
     who = _patient(update)
     outcomes = {compare(who, other) for member in group.members if (other := _patient(member)) != Identity()}
     return outcomes == {Comparison.DIFFERENT}

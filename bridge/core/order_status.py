@@ -99,8 +99,8 @@ class Course(NamedTuple):
 def course(history: Iterable[OrderFact], shared: Container[int]) -> Course:
     """What everything that was said about one order, oldest first, comes to.
 
-    `shared` holds the `id` of each fact that is about several orders: it brings none of them back that a fact about
-    that order alone has taken away.
+    `shared` holds the `id` of each fact that is about several orders: it neither brings one back that a fact about that
+    order alone has taken away, nor makes it less than cancelled.
     """
     status: str | None = None
     standing = "scheduled"  # the last status that was neither taken away nor held
@@ -124,7 +124,7 @@ def course(history: Iterable[OrderFact], shared: Container[int]) -> Course:
             start = None
         given = _status(said)
         if given in _SUSPENDS:
-            status = given
+            status = given if alone or not away_alone or given == "cancelled" else status
             away_alone = away_alone or alone
         elif given and (alone or not away_alone):
             status = standing = standing if given == "restored" else given

@@ -75,12 +75,15 @@ class Persons:
 
 
 def _one_person(graph: Graph, one: Identifier, other: Identifier) -> bool:
-    """By merges and links; numbers with different issuers never by a merge that leaves either issuer out."""
+    """By merges and links. Two numbers that both state an issuer are so only by merges that name both issuers, or, of
+    one issuer, neither: what leaves one of them out may be about a number of another site.
+    """
     ours, theirs = graph.people(number(one)), graph.people(number(other))
     shared = ours.keys() & theirs.keys()
-    if not shared:
-        return False
-    return any(ours[person] and theirs[person] for person in shared) or comparable_issuers(one.issuer, other.issuer)
+    if not (any(number(one).issuer) and any(number(other).issuer)):
+        return bool(shared)
+    alike = {stated for person in shared for stated in ours[person] & theirs[person]}
+    return True in alike or (False in alike and comparable_issuers(one.issuer, other.issuer))
 
 
 NO_MERGES = Persons()

@@ -548,7 +548,7 @@ class Naive:
         return any(
             self.reach[a] & self.reach[b]
             for a, b in product(self.places(one), self.places(other))
-            if by == other_by or not by or not other_by or not (a.endswith("^") or b.endswith("^"))
+            if not by or not other_by or not (a.endswith("^") or b.endswith("^")) or (by == other_by and a[-1] == b[-1])
         )
 
     def certainly_reaches(self, one: Identifier, other: Identifier) -> bool:

@@ -136,7 +136,7 @@ class _Day:
         order.facility, numbers = newest[0], newest[1].numbers
         own = Identity(numbers, frozenset(), frozenset())
         for _, one in stated:
-            if not self._is_another(own, one, newest[1]):
+            if not self._is_another(newest[1], one):
                 own |= Identity(frozenset(), one.names, one.birth_dates)
         order.identity = own
         patients: list[tuple[int, frozenset[Number]]] = []
@@ -152,13 +152,14 @@ class _Day:
         if newer:
             order.identity |= Identity(max(newer, key=lambda one: one[0])[1], frozenset(), frozenset())
 
-    def _is_another(self, own: Identity, one: Identity, newest: Identity) -> bool:
-        if any(equal(*pair) for pair in product(own.numbers, one.numbers)):
+    def _is_another(self, newest: Identity, one: Identity) -> bool:
+        """Whether a statement is about somebody else than the newest one: by the numbers themselves, else by name."""
+        pairs = list(product(newest.numbers, one.numbers))
+        if any(equal(*pair) or self.people.identify_one(*pair) for pair in pairs):
             return False
-        by_numbers = self.people.by_numbers(own, one)
-        if by_numbers == "unknown" and own.numbers and one.numbers:
-            return self.people.compare(newest, one) == "different"
-        return by_numbers == "different"
+        if any(comparable(*pair) for pair in pairs):
+            return True
+        return bool(pairs) and self.people.by_name(newest, one) == "different"
 
     def _patient_messages(self) -> list[PatientMessage]:
         """What ADT says of one patient; a merge says something of two."""
@@ -183,7 +184,7 @@ class _Day:
             of_one_sender = not one.site and not other.site and order.facility == message.facility
             if self.people.certainly_reaches(*pair) and (with_issuers or of_one_sender):
                 return True
-            if self.people.reaches(*pair) and self.people.by_name(said, own) != "different":
+            if self.people.reaches(*pair) and self.people.may_be_same(said, own):
                 return True
         return False
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from tests.days.messages import DELETED, UNKNOWN_CONTROL, Appointment, Group, Message, Number, OrderMessage
-from tests.days.oracle_people import NOBODY, Identity, equal
+from tests.days.oracle_people import NOBODY, Identity, People, equal, identity
 
 OrderName = tuple[Number | None, Number | None, frozenset[Number], str]  # filler, placer, accessions, procedure
 
@@ -183,20 +183,20 @@ def _apart(updates: Sequence[Update], number: Callable[[Update], Number | None])
 
 
 def _whole(own: Number, update: Update, updates: Sequence[Update], number: Callable[[Update], Number | None]) -> Number:
-    """The number with the issuer that is left out, where it can be only one; the placer order number may tell."""
+    """The number with the issuer that is left out, where it can be only one's: neither patient nor placer says no."""
     if own.site:
         return own
     alike = [other for other in updates if (named := number(other)) and named.value == own.value and named.site]
-    for possible in (alike, [other for other in alike if _one_placer(update, other)]):
-        found = {number(other) for other in possible}
-        if len(found) == 1 and (one := found.pop()):
-            return one
-    return own
+    found = {number(other) for other in alike if _may_be_one(update, other)}
+    return next((one for one in found if one), own) if len(found) == 1 else own
 
 
-def _one_placer(update: Update, other: Update) -> bool:
-    one, another = update.group.placer, other.group.placer
-    return one is not None and another is not None and one.site == another.site and one.value == another.value
+def _may_be_one(update: Update, other: Update) -> bool:
+    placers = (update.group.placer, other.group.placer)
+    if None not in placers and not equal(*placers):
+        return False
+    patients = (identity(update.message.patient), identity(other.message.patient))
+    return People(()).compare(*patients) != "different"
 
 
 def _joined(
@@ -207,12 +207,19 @@ def _joined(
 ) -> list[Order]:
     """Applies updates with a lesser number to the orders that have it; those that find none are orders themselves.
 
-    A number without issuer that is that of two sites is neither.
+    A number without issuer that may be that of two sites is neither.
     """
     left = []
     found: list[tuple[Order, Update]] = []
     for update in updates:
-        alike = [order for order in orders if equal(current(order), number(update))]
+        own = number(update)
+        alike = [order for order in orders if equal(current(order), own)]
+        if own and not own.site:
+            alike = [
+                order
+                for order in alike
+                if (one := current(order)) and (not one.site or any(_may_be_one(update, it) for it in order.updates))
+            ]
         sites = {one.site for order in alike if (one := current(order)) and one.site}
         targets = [
             order

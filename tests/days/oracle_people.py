@@ -168,6 +168,15 @@ class People:
             return "different"
         return "same" if names is False and birth_dates is False else "unknown"
 
+    def may_be_same(self, one: Identity, other: Identity) -> bool:
+        """Unless they differ otherwise than in numbers: equal ones prove nothing where two sites leave issuers out."""
+        pairs = [(a, b) for a, b in product(one.numbers, other.numbers) if a.value != b.value]
+        by_merges = any(self.same(*pair) for pair in pairs)
+        return self.compare(one, other) != "different" and (by_merges or self.by_name(one, other) != "different")
+
+    def identify_one(self, one: Number, other: Number) -> bool:
+        return self.identifies(one) and self.identifies(other) and self.same(one, other)
+
     def by_numbers(self, one: Identity, other: Identity) -> Comparison:
         pairs = [
             pair for pair in product(one.numbers, other.numbers) if all(self.identifies(number) for number in pair)

@@ -108,12 +108,12 @@ def send(world: World, patient: Patient, orders: list[Order], groups: list[Group
 
 
 def group_of(world: World, order: Order, control: str, status: str = "") -> Group:
-    accession = world.hl7(order.accession, order.site) if order.accession else None
+    accession = world.of_order(order.accession, order.site)
     return Group(
         control=control,
         status=status or world.r.choice(("", "SC") if control in ("NW", "XO", "SC") else ("",)),
-        placer=world.hl7(order.placer, order.site) if order.placer else None,
-        filler=world.hl7(order.filler, order.site) if order.filler else None,
+        placer=world.of_order(order.placer, order.site),
+        filler=world.of_order(order.filler, order.site),
         procedures=tuple(replace(one, accession=accession) for one in order.procedures),
     )
 
@@ -138,7 +138,7 @@ def update(world: World) -> None:
         bare = [replace(one, study="", requested_procedure="", step="") for one in order.procedures[:1]]
         group = replace(group, procedures=tuple(bare))
     elif chance < 0.76:
-        group = replace(group, other_accession=world.hl7(wrong_accession(world, order), order.site))
+        group = replace(group, other_accession=world.of_order(wrong_accession(world, order), order.site))
     elif chance < 0.82 and order.procedures[0].study:
         group = replace(group, other_study=some_study(world))
     elif chance < 0.86:
@@ -189,8 +189,8 @@ def appointment(world: World) -> None:
             facility=order.site,
             event=world.r.choice(("S12", "S13", "S14", "S15", "S15", "S26")),
             patient=world.registered(order.person, order.site),
-            placers=(world.hl7(order.placer, order.site),) if order.placer else (),
-            fillers=(world.hl7(order.filler, order.site),) if order.filler and world.chance(0.8) else (),
+            placers=(world.of_order(order.placer, order.site),) if order.placer else (),
+            fillers=(world.of_order(order.filler, order.site),) if order.filler and world.chance(0.8) else (),
             start=START + 3600,
             true_person=order.person.identity,
         )
@@ -202,8 +202,8 @@ def report(world: World) -> None:
     world.messages.append(
         Report(
             world.time(), order.site, world.registered(order.person, order.site),
-            world.hl7(order.filler, order.site) if order.filler else None,
-            world.hl7(order.accession, order.site) if order.accession else None,
+            world.of_order(order.filler, order.site),
+            world.of_order(order.accession, order.site),
             order.procedures[0].study, order.person.identity,
         )
     )  # fmt: skip

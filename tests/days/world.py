@@ -46,6 +46,7 @@ class World:
     def __init__(self, r: Random) -> None:
         self.r = r
         self.hl7_issuers = r.choice((1.0, 1.0, 1.0, 0.0, 0.8))
+        self.with_order_issuers = {site: r.random() < 0.8 for site in SITES}
         self.dicom_issuers = r.choice((0.0, 0.3, 1.0))
         self.messages: list[Message] = []
         self.clock = START
@@ -94,7 +95,12 @@ class World:
         return self.clock
 
     def hl7(self, value: str, site: str, type_code: str | None = None) -> Number:
+        """A patient's number, whose issuer is left out now and then."""
         return Number(value, site if self.chance(self.hl7_issuers) else None, type_code)
+
+    def of_order(self, value: str, site: str) -> Number | None:
+        """An order's number, whose issuer a site states always or never; none where there is no number."""
+        return Number(value, site if self.with_order_issuers[site] else None) if value else None
 
     def dicom(self, value: str, site: str) -> Number | None:
         return Number(value, site if self.chance(self.dicom_issuers) else None) if value else None
