@@ -82,7 +82,9 @@ def _means(
     pairs = [(b, a) if backwards else (a, b) for a in ours for b in theirs]
     if any((one_place or (_issued(a) and _issued(b))) and persons.certainly_reaches(a, b) for a, b in pairs):
         return True
-    return any(persons.reaches(a, b) for a, b in pairs) and _speaks_for_itself(said, who)
+    if any(comparable_numbers(number(a), number(b), persons.policy) for a, b in pairs):
+        return _speaks_for_itself(said, who)
+    return any(persons.reaches(a, b) for a, b in pairs) and _agrees(said, who)
 
 
 def _states_one_of(said: PatientStatement, who: Identity, persons: Persons) -> bool:
@@ -97,6 +99,12 @@ def _states_one_of(said: PatientStatement, who: Identity, persons: Persons) -> b
 
 def _issued(identifier: Identifier) -> bool:
     return any(designator(identifier.issuer))
+
+
+def _agrees(said: PatientStatement, who: Identity) -> bool:
+    """Name and birth date both agree: nothing less speaks for a number that only doubtful merges lead to."""
+    stated = stated_identity(newest_fields([said]), [said])
+    return compare_names(stated, who) is True and compare_birth_dates(stated, who) is True
 
 
 def _speaks_for_itself(said: PatientStatement, who: Identity) -> bool:

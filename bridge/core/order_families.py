@@ -68,17 +68,19 @@ def _groups(updates: Iterable[OrderUpdate]) -> list[_Group]:
 def _joined(level: str, turn: Sequence[_Named], groups: Sequence[_Group]) -> list[_Group]:
     """Adds each update to the orders that it is about, and gives those that are new; what is added decides nothing."""
     new: dict[Name, _Group] = {}
-    at_home: list[tuple[_Named, list[_Group]]] = []
+    at_home: list[tuple[_Named, list[_Group], bool]] = []
     renumbered = _renumbered(level, groups)
-    for named, homes in _homes(level, turn, groups, renumbered):
+    for named, homes, is_guess in _homes(level, turn, groups, renumbered):
         if _agreeing(named.update, homes):
-            at_home.append((named, homes))
+            at_home.append((named, homes, is_guess))
         else:
             new.setdefault(named.name, _Group(named.name, [])).members.append(named.update)
     found: list[tuple[OrderUpdate, list[_Group]]] = []
-    for named, homes in at_home:
+    for named, homes, is_guess in at_home:
         own = new.get(named.name)
-        if own and (renumbered.isdisjoint(group.name for group in homes) or not _precedes(named.update, own)):
+        if own and is_guess:
+            found.append((named.update, homes if _ruled_out(level, named.update, own) else [own]))
+        elif own and (renumbered.isdisjoint(group.name for group in homes) or not _precedes(named.update, own)):
             found.append((named.update, _agreeing(named.update, [*homes, own]) or [own]))
         else:
             found.append((named.update, _agreeing(named.update, homes)))
@@ -104,8 +106,11 @@ def _renumbered(level: str, groups: Iterable[_Group]) -> set[Name]:
 
 def _homes(
     level: str, turn: Iterable[_Named], groups: Iterable[_Group], renumbered: Container[Name]
-) -> Iterator[tuple[_Named, list[_Group]]]:
-    """Each update with the groups that its number may mean, but for those that had another one by then."""
+) -> Iterator[tuple[_Named, list[_Group], bool]]:
+    """Each update with the groups that its number may mean, but for those that had another one by then.
+
+    And whether that is a guess, as one side leaves the issuer out.
+    """
     stating: dict[str, list[tuple[_Group, Identifier]]] = defaultdict(list)
     for group in groups:
         for one in {one for member in group.members if (one := number(member, level))}:
@@ -122,6 +127,7 @@ def _homes(
                 for name, group in found.items()
                 if name not in renumbered or (own and own.value in _called(group, level, named.update))
             ],
+            not certain,
         )
 
 
@@ -143,7 +149,8 @@ def _guessed(level: str, update: OrderUpdate, known: Iterable[tuple[_Group, Iden
 def _ruled_out(level: str, update: OrderUpdate, group: _Group) -> bool:
     """Whether another issuer, placer order number or patient says that an update is not about an order.
 
-    A placer order number that is the same, issuer included, says that it is, whoever the patient is now.
+    The patient is that of the order at the time of the update, or the first that is known. A placer order number that
+    is the same, issuer included, says that it is, whoever the patient is now.
     """
     own, placer = number(update, level), number(update, "placer") if level == "filler" else None
     alike = [one for member in group.members if own and (one := number(member, level)) and one.value == own.value]
@@ -154,9 +161,9 @@ def _ruled_out(level: str, update: OrderUpdate, group: _Group) -> bool:
         return True
     if any(placer and same_number(placer, one) and _issued(placer) and _issued(one) for one in placers):
         return False
-    who = _patient(update)
-    outcomes = {compare(who, other) for member in group.members if (other := _patient(member)) != Identity()}
-    return outcomes == {Comparison.DIFFERENT}
+    stated = sorted((moment(m), encode(m), who) for m in group.members if (who := _patient(m)) != Identity())
+    then = [who for when, _, who in stated if when <= moment(update)] or [who for _, _, who in stated[:1]]
+    return bool(then) and compare(_patient(update), then[-1]) is Comparison.DIFFERENT
 
 
 def _patient(update: OrderUpdate) -> Identity:

@@ -150,7 +150,7 @@ def compare_sexes(one: Identity, other: Identity) -> bool | None:
 
 def _overall(outcomes: Iterable[bool | None]) -> bool | None:
     found = set(outcomes)
-    return True if True in found else False if False in found else None
+    return True if True in found else None if None in found or not found else False
 
 
 # What is compared, pair by pair, so that whoever reports an outcome can show what led to it.

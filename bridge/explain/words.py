@@ -62,9 +62,9 @@ REASONS = {
         (("objects arrive in this study that no rejection note lists", "then decided anew"),),
     ),
     "several-orders": Words(
-        "orders of different patients fit, and nothing says which",
-        "Orders that are not certainly one patient's share a number with this study, which does not say enough about "
-        "its own patient to choose between them.",
+        "several orders fit, and nothing says which",
+        "Orders that are not certainly one patient's, or numbers of two issuers, share a number with this study, which "
+        "does not say enough to choose between them.",
         (
             ("the objects come again with a patient ID that one of the orders has", "then matched to that order"),
             ("one of the orders is cancelled, or its number or patient is corrected", "then decided anew"),

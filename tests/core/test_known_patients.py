@@ -213,7 +213,9 @@ def test_a_merge_is_reached_over_a_missing_issuer_only_where_something_speaks_fo
 
     assert known(temporary, states("100^HOSP", "Doe^Jane", "1970-01-31"), persons=MERGED).patient == temporary
     survivor = states("100^HOSP", "Trauma^Seven", "1970-01-31")
-    assert known(temporary, survivor, persons=MERGED).patient.birth_date == "1970-01-31"
+    assert known(temporary, survivor, persons=MERGED).patient == temporary
+    both = states("100^HOSP", "Trauma^Seven", "1990-01-01", "F")
+    assert known(temporary, both, persons=MERGED).patient.sex == "F"
 
 
 def test_the_name_of_a_merged_record_needs_a_certain_number() -> None:

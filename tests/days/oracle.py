@@ -293,7 +293,7 @@ class _Day:
         found = set()
         if self._compare(order, patients) == "different":
             found.add("patient-differs")
-        if order.status == "cancelled":
+        if order.is_cancelled:
             found.add("order-cancelled")
         if len(order.accessions) > 1 or len(order.studies) > 1:
             found.add("order-contradicts-itself")

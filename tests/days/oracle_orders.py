@@ -32,7 +32,7 @@ class Order:
     procedure: str | None = None
     step: str = ""
     status: str | None = None
-    cancelled_by_appointment: bool = False
+    appointment_cancelled: bool = False  # and not made anew
     cancelled_alone: bool = False  # by a message about this procedure, of several that the order has
     one_of_several: bool = False
     identity: Identity = NOBODY
@@ -53,14 +53,19 @@ class Order:
         self.step = self.step if update.step is None else update.step
         status = _status(group.control, group.status)
         if status and (update.procedure or not self.cancelled_alone):
-            self.status, self.cancelled_by_appointment = status, False
+            self.status = status
             self.cancelled_alone = bool(status == "cancelled" and update.procedure and self.one_of_several)
+            if status == "scheduled":
+                self.appointment_cancelled = False
 
     def appoint(self, appointment: Appointment) -> None:
-        if appointment.event == "S15" and self.status in (None, "scheduled", "on-hold"):
-            self.status, self.cancelled_by_appointment = "cancelled", True
-        elif appointment.event in ("S12", "S13", "S14") and self.cancelled_by_appointment:
-            self.status, self.cancelled_by_appointment = "scheduled", False
+        if appointment.event in ("S12", "S13", "S14", "S15"):
+            self.appointment_cancelled = appointment.event == "S15"
+
+    @property
+    def is_cancelled(self) -> bool:
+        without = self.appointment_cancelled and self.status in (None, "scheduled", "on-hold")
+        return self.status == "cancelled" or without
 
     def is_one_of(self, accessions: Sequence[Number | None]) -> bool:
         return any(equal(*pair) for pair in product(self.accessions, accessions))
@@ -170,11 +175,16 @@ def _apart(updates: Sequence[Update], number: Callable[[Update], Number | None])
     """An order for each number and each requested procedure of it."""
     together: dict[Number, list[Update]] = {}
     for update in updates:
-        own = number(update)
-        assert own
-        together.setdefault(_whole(own, update, updates, number), []).append(update)
+        if own := number(update):
+            together.setdefault(own, []).append(update)
+    for own in [own for own in together if not own.site]:
+        whole = [it for it in together if it.site and it.value == own.value]
+        possible = [it for it in whole if _may_be_one(together[own], together[it])]
+        if len(possible) == 1:
+            together[possible[0]] += together.pop(own)
     orders = []
     for same in together.values():
+        same.sort(key=updates.index)
         procedures = {update.procedure for update in same if update.procedure} or {None}
         for procedure in procedures:
             its = [update for update in same if update.procedure in (None, procedure)]
@@ -182,21 +192,20 @@ def _apart(updates: Sequence[Update], number: Callable[[Update], Number | None])
     return orders
 
 
-def _whole(own: Number, update: Update, updates: Sequence[Update], number: Callable[[Update], Number | None]) -> Number:
-    """The number with the issuer that is left out, where it can be only one's: neither patient nor placer says no."""
-    if own.site:
-        return own
-    alike = [other for other in updates if (named := number(other)) and named.value == own.value and named.site]
-    found = {number(other) for other in alike if _may_be_one(update, other)}
-    return next((one for one in found if one), own) if len(found) == 1 else own
+def _may_be_one(updates: Sequence[Update], others: Sequence[Update]) -> bool:
+    """Whether a number with an issuer and one without may be the same.
 
-
-def _may_be_one(update: Update, other: Update) -> bool:
-    placers = (update.group.placer, other.group.placer)
-    if None not in placers and not equal(*placers):
-        return False
-    patients = (identity(update.message.patient), identity(other.message.patient))
-    return People(()).compare(*patients) != "different"
+    One sender or one patient speaks for it; no placer order number and no patient may speak against it.
+    """
+    found: set[str] = set()
+    for update, other in product(updates, others):
+        placers = (update.group.placer, other.group.placer)
+        if None not in placers and not equal(*placers):
+            return False
+        found.add(People(()).compare(identity(update.message.patient), identity(other.message.patient)))
+        if update.message.facility == other.message.facility:
+            found.add("same")
+    return "same" in found and "different" not in found
 
 
 def _joined(
@@ -213,13 +222,12 @@ def _joined(
     found: list[tuple[Order, Update]] = []
     for update in updates:
         own = number(update)
-        alike = [order for order in orders if equal(current(order), own)]
-        if own and not own.site:
-            alike = [
-                order
-                for order in alike
-                if (one := current(order)) and (not one.site or any(_may_be_one(update, it) for it in order.updates))
-            ]
+        alike = [
+            order
+            for order in orders
+            if own and (one := current(order)) and equal(one, own)
+            if one.site == own.site or _may_be_one([update], order.updates)
+        ]
         sites = {one.site for order in alike if (one := current(order)) and one.site}
         targets = [
             order

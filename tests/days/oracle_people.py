@@ -137,7 +137,9 @@ class People:
     def same(self, one: Number, other: Number) -> bool:
         if equal(one, other):
             return True
-        return any(self._one(*pair) for pair in product(self.places(one), self.places(other)))
+        places = product(self.places(one), self.places(other))
+        # Numbers of two sites are not one because a third without issuer could be either.
+        return any(self._one(*pair) for pair in places if pair[0] != pair[1] or comparable(one, other))
 
     def reaches(self, one: Number, other: Number) -> bool:
         """Whether the merges lead from one to the other, missing issuers being guessed."""
