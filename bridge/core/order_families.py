@@ -149,8 +149,9 @@ def _guessed(level: str, update: OrderUpdate, known: Iterable[tuple[_Group, Iden
 def _ruled_out(level: str, update: OrderUpdate, group: _Group) -> bool:
     """Whether another issuer, placer order number or patient says that an update is not about an order.
 
-    The patient is that of the order at the time of the update, or the first that is known. A placer order number that
-    is the same, issuer included, says that it is, whoever the patient is now.
+    The patient is that of the order at the time of the update, or the first that is known; it must be the same where
+    another facility sends. A placer order number that is the same, issuer included, says that it is, whoever the
+    patient is now.
     """
     own, placer = number(update, level), number(update, "placer") if level == "filler" else None
     alike = [one for member in group.members if own and (one := number(member, level)) and one.value == own.value]
@@ -163,7 +164,9 @@ def _ruled_out(level: str, update: OrderUpdate, group: _Group) -> bool:
         return False
     stated = sorted((moment(m), encode(m), who) for m in group.members if (who := _patient(m)) != Identity())
     then = [who for when, _, who in stated if when <= moment(update)] or [who for _, _, who in stated[:1]]
-    return bool(then) and compare(_patient(update), then[-1]) is Comparison.DIFFERENT
+    outcome = compare(_patient(update), then[-1]) if then else Comparison.UNKNOWN
+    at_home = update.source.sending_facility in {member.source.sending_facility for member in group.members} - {None}
+    return outcome is Comparison.DIFFERENT or (outcome is Comparison.UNKNOWN and not at_home)
 
 
 def _patient(update: OrderUpdate) -> Identity:

@@ -80,8 +80,9 @@ class World:
         return self.r.random() < probability
 
     def next(self, kind: str, site: str = "") -> str:
+        """Numbers of two sites clash, but for those of a site that never states who issued them."""
         number = self.counts[kind + site] = self.counts.get(kind + site, 0) + 1
-        return f"{kind}{number}"
+        return f"{kind}{number}" + (site if site and not self.with_order_issuers[site] else "")
 
     def time(self) -> int:
         """Later than all before, mostly."""
