@@ -9,7 +9,7 @@ from typing import Literal
 
 from bridge.core.decision import CONTRADICTIONS, STUDY_CONTRADICTIONS, Decision
 from bridge.core.errors import BridgeError
-from bridge.core.link_decisions import reference_to, standing
+from bridge.core.link_decisions import named_by, reference_to, standing
 from bridge.core.model import Identifier, Issuer, LinkDecision, OrderReference, Unmerge
 from bridge.core.orders import Order
 from bridge.core.ports import Outbound
@@ -100,8 +100,8 @@ def undo(store: Store, site: Site, person: Person, study: str, order: str | None
         found = _study(db, study)
         decided = [one.order for one in standing(found.decisions) if one.kind != "undo"]
         if order:
-            chosen = reference_to(_order(db, order))
-            decided = [one for one in decided if one == chosen or one.id == chosen.id]
+            chosen = _order(db, order)
+            decided = [one for one in decided if named_by(one, chosen, site.policy)]
         if not decided:
             raise NotPossible("nobody has decided anything about this")
         return _apply(db, site, person, found, "undo", decided)
@@ -124,7 +124,7 @@ def unmerge(
     )
     with store.write() as db:
         correlation = Correlation(db, site)
-        correlation.apply_decision(_cause(db, person, fact, ""), fact)
+        correlation.apply_decisions(_cause(db, person, fact, ""), [fact])
         return tuple(correlation.save())
 
 
@@ -142,8 +142,8 @@ def _apply(
     overrides: tuple[str, ...] = (),
 ) -> Decided:
     correlation = Correlation(db, site)
-    for order in orders:
-        decision = LinkDecision(
+    decisions = [
+        LinkDecision(
             at=person.at,
             user=person.user,
             reason=person.reason,
@@ -152,7 +152,9 @@ def _apply(
             order=order,
             overrides=overrides,
         )
-        correlation.apply_decision(_cause(db, person, decision, study.channel), decision)
+        for order in orders
+    ]
+    correlation.apply_decisions(_cause(db, person, decisions[0], study.channel), decisions)
     events = correlation.save()
     after = db.studies([study.uid])[study.uid].decision
     if after is None:

@@ -31,6 +31,7 @@ class Relay:
         self._changed = threading.Condition()
         self._owed: deque[Outbound] = deque()
         self._behind = True  # the outbox may hold events that are not in memory
+        self._last = 0  # the row of the newest event that was seen
         self._draining = False
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
 
@@ -40,9 +41,11 @@ class Relay:
     def owe(self, events: Sequence[Outbound]) -> None:
         """Takes events that are in the outbox already."""
         with self._changed:
-            if not self._behind:
+            if not self._behind and events:
+                skipped = events[0].id != self._last + 1  # another process has left some, which come first
+                self._last = events[-1].id
                 self._owed.extend(events)
-                if len(self._owed) > _MOST_IN_MEMORY:
+                if skipped or len(self._owed) > _MOST_IN_MEMORY:
                     self._owed.clear()
                     self._behind = True
             self._changed.notify()
@@ -97,6 +100,7 @@ class Relay:
         with self._store.read() as db:
             batch = db.owed(_BATCH)
         if batch:
+            self._last = batch[-1].id
             return batch
         with self._changed:
             self._behind = False
@@ -106,6 +110,7 @@ class Relay:
         with self._changed:
             seen = {event.id for event in missed}
             self._owed = deque([*missed, *(event for event in self._owed if event.id not in seen)])
+            self._last = max([self._last, *(event.id for event in self._owed)])
             if len(missed) == _BATCH:
                 self._owed.clear()
                 self._behind = True

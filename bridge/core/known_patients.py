@@ -108,10 +108,10 @@ def _agrees(said: PatientStatement, who: Identity) -> bool:
 
 
 def _speaks_for_itself(said: PatientStatement, who: Identity) -> bool:
-    """Name or birth date agree, or neither can be compared."""
+    """Neither name nor birth date differs, but for a name where the birth date agrees: people marry."""
     stated = stated_identity(newest_fields([said]), [said])
-    outcomes = (compare_names(stated, who), compare_birth_dates(stated, who))
-    return True in outcomes or False not in outcomes
+    name, birth_date = compare_names(stated, who), compare_birth_dates(stated, who)
+    return birth_date is not False and (name is not False or birth_date is True)
 
 
 def _all(newest: tuple[Identifier, ...], who: Identity) -> tuple[Identifier, ...]:

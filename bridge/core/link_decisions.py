@@ -36,6 +36,7 @@ def reference_to(order: Order) -> OrderReference:
         filler_order_number=numbers.get(FILLER_ORDER_NUMBER),
         accession_number=numbers.get(ACCESSION_NUMBER),
         requested_procedure_id=procedure.value if procedure else None,
+        patient=order.patient,
     )
 
 
@@ -64,8 +65,8 @@ def named_by(reference: OrderReference, order: Order, policy: Policy = DEFAULT_P
 
 def standing(decisions: Iterable[LinkDecision]) -> tuple[LinkDecision, ...]:
     """The newest decision about each order, as it was named, the oldest first; those that were undone are left out."""
-    newest = {decision.order.id: decision for decision in sorted(decisions, key=_age)}
-    return tuple(sorted((one for one in newest.values() if one.kind != "undo"), key=_age))
+    newest = {decision.order.id: decision for decision in sorted(decisions, key=age)}
+    return tuple(sorted((one for one in newest.values() if one.kind != "undo"), key=age))
 
 
 def decided_about(
@@ -73,7 +74,7 @@ def decided_about(
 ) -> dict[str, LinkDecision]:
     """The newest decision about each of these orders, a link or an unlink, by the order's id."""
     found: dict[str, LinkDecision] = {}
-    for decision in sorted(decisions, key=_age):
+    for decision in sorted(decisions, key=age):
         found |= dict.fromkeys((order.id for order in _named(decision, orders, persons)), decision)
     return {order_id: decision for order_id, decision in found.items() if decision.kind != "undo"}
 
@@ -103,5 +104,6 @@ def _several_patients(orders: Sequence[Order], persons: Persons) -> bool:
     return any(compare(a.identity, b.identity, persons) is Comparison.DIFFERENT for a, b in combinations(orders, 2))
 
 
-def _age(decision: LinkDecision) -> tuple[str, int, bytes]:
+def age(decision: LinkDecision) -> tuple[str, int, bytes]:
+    """What decisions are sorted by, the oldest first."""
     return decision.at.rstrip("Z"), _RANK[decision.kind], encode(decision)

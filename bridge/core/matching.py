@@ -4,7 +4,7 @@ Everything is decided anew from all that is known, so the verdict cannot depend 
 shared key and a patient that is not contradicted, or a person who decides it; what is merely likely is never linked.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from bridge.core.decision import (
     PATIENT_MODALITY_DAY,
     PERSON,
     REPLACEMENT,
+    STUDY_CONTRADICTIONS,
     Candidate,
     Decision,
     Finding,
@@ -24,6 +25,7 @@ from bridge.core.decision import (
 from bridge.core.evidence import (
     Compared,
     Departure,
+    SharedKey,
     Study,
     StudyFacts,
     compared,
@@ -37,11 +39,11 @@ from bridge.core.evidence import (
     study_of,
     warnings,
 )
-from bridge.core.link_decisions import decided_about
+from bridge.core.link_decisions import age, decided_about
 from bridge.core.model import Identifier, LinkDecision
 from bridge.core.narrowing import meant, requests_without_order
 from bridge.core.orders import Order
-from bridge.core.patients import Comparison, Identity, compare
+from bridge.core.patients import Comparison, Identity, compare, identity
 from bridge.core.persons import NO_MERGES, Persons
 from bridge.core.rules import ACCESSION_NUMBER, RULES, STUDY_INSTANCE_UID, replaces
 
@@ -125,13 +127,21 @@ class _Case:
         self.candidates = [one for one in orders if one.shared]
         self.named = {order_id for order_id, decision in decisions.items() if decision.kind == "link"}  # by a person
         self.contradictions = {one.order.id: contradictions(one, study, decisions.get(one.order.id)) for one in orders}
+        self.moved = {one.order.id for one in orders if one.order.id in self.named and self._is_another_s(one.order)}
+        for order_id in self.moved:
+            self.contradictions[order_id] = self.contradictions[order_id] or [Finding("patient-differs", order_id)]
 
     def decision(self, about_study: Sequence[Finding]) -> Decision:
         """The verdict with all that led to it. A person's link adds to what the rules link."""
         found = self._outcome()
-        chosen = {order_id for order_id in self.named if self._holds(order_id, found)}
-        matched = {one.order.id for one in found.kept} if found.verdict is Verdict.MATCHED else set()
+        by_person = self._by_person(found)
+        chosen = {one.order.id for one in by_person}
+        rules_link = found.kept if found.verdict is Verdict.MATCHED else ()
+        matched = {one.order.id for one in rules_link if not self._differs_from_any(one, by_person)}
         linked = [one for one in self.orders if one.order.id in matched or one.order.id in chosen]
+        unseen = {code for order_id in self.named - chosen for code in self._unseen(order_id, found)}
+        if unseen and not linked:
+            found = found._replace(verdict=Verdict.CONFLICT, reason=_gravest(unseen))
         about = linked or found.kept
         suggested = {} if linked else self._suggested()
         shown = [one for one in self.orders if one.shared or one.order.id in self.named or one.order.id in suggested]
@@ -176,10 +186,33 @@ class _Case:
             ),
         )
 
+    def _by_person(self, found: _Outcome) -> list[Compared]:
+        """What persons link, of one patient: of links to several, the newest counts."""
+        named = [one for one in self.orders if one.order.id in self.named and self._holds(one.order.id, found)]
+        kept: list[Compared] = []
+        for one in sorted(named, key=lambda one: age(self.decisions[one.order.id]), reverse=True):
+            if not self._differs_from_any(one, kept):
+                kept.append(one)
+        return kept
+
+    def _differs_from_any(self, one: Compared, others: Iterable[Compared]) -> bool:
+        return any(_different_patients([one, other], self.study.persons) for other in others)
+
+    def _is_another_s(self, order: Order) -> bool:
+        """Whether an order that a person linked has become another patient's since."""
+        seen = identity(self.decisions[order.id].order.patient)
+        return compare(seen, order.identity, self.study.persons) is Comparison.DIFFERENT
+
     def _holds(self, order_id: str, found: _Outcome) -> bool:
         """Whether a person's link goes before all that forbids it."""
+        return not self._unseen(order_id, found)
+
+    def _unseen(self, order_id: str, found: _Outcome) -> set[str]:
+        """What forbids a person's link and was not there, or not confirmed, when that person looked."""
+        if order_id in self.moved:
+            return {"patient-differs"}
         codes = {finding.code for finding in (*self.contradictions[order_id], *found.against)}
-        return (codes & _TO_BE_SEEN) <= {*self.decisions[order_id].overrides}
+        return codes & _TO_BE_SEEN - {*self.decisions[order_id].overrides}
 
     def _overridden(self, order: Order, found: _Outcome) -> list[Finding]:
         """That a person linked an order, and what in spite of."""
@@ -203,13 +236,24 @@ class _Case:
             return _Outcome(Verdict.CONFLICT, reason="keys-disagree", against=disagreeing)
         left = [one for one in self.candidates if not self.contradictions[one.order.id]]
         if not left:
-            return _Outcome(Verdict.CONFLICT, reason=next(code for code in CONTRADICTIONS if code in forbidden))
+            return _Outcome(Verdict.CONFLICT, reason=_gravest(forbidden))
+        if codes := self._against_own_uid():
+            return _Outcome(Verdict.CONFLICT, reason=_gravest(codes))
         kept, unresolved, several_issuers = meant(self.study, left)
         if several_issuers or not self._one_patient(kept):
             return _Outcome(Verdict.AMBIGUOUS, reason="several-orders", kept=kept, unresolved=unresolved)
         if any(one.patient is Comparison.UNKNOWN and one.order.id not in by_uid for one in kept):
             return _Outcome(Verdict.AMBIGUOUS, reason="patient-unverified", kept=kept, unresolved=unresolved)
         return _Outcome(Verdict.MATCHED, kept=kept, unresolved=unresolved)
+
+    def _against_own_uid(self) -> set[str]:
+        """What contradicts every order that the study's own UID names; a person's unlink leaves the others to choose.
+
+        Such a study is not of another order that has its accession number as well: the modality took it for this one.
+        """
+        own = [one for one in self.candidates if any(_is_own_uid(key) for key in one.shared)]
+        codes = [{finding.code for finding in self.contradictions[one.order.id]} for one in own]
+        return set().union(*codes) - {"unlinked-by-person"} if all(codes) else set()
 
     def _objects_of_different_patients(self) -> list[Finding]:
         """What the first two patients who differ state, each."""
@@ -255,6 +299,14 @@ class _Case:
 
 def _overridden(finding: Finding) -> Finding:
     return replace(finding, code=f"overridden-{finding.code}")
+
+
+def _is_own_uid(key: SharedKey) -> bool:
+    return key.rule == STUDY_INSTANCE_UID and key.received.where == "0020000D"
+
+
+def _gravest(codes: Container[str]) -> str:
+    return next(code for code in STUDY_CONTRADICTIONS + CONTRADICTIONS if code in codes)
 
 
 def _codes(findings: Iterable[Finding]) -> tuple[str, ...]:

@@ -276,6 +276,7 @@ class OrderReference(Value):
     filler_order_number: Identifier | None = None
     accession_number: Identifier | None = None
     requested_procedure_id: str | None = None
+    patient: Patient = Patient()
 
 
 class LinkDecision(Value):

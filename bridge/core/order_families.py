@@ -118,6 +118,8 @@ def _homes(
     for named in turn:
         own = named.number
         known = [(group, one) for group, one in stating.get(own.value, ()) if same_number(own, one)] if own else []
+        if named.update.order_control == "NW":  # under a number that is used again, a new order is one of its own
+            known = [one for one in known if _compared(named.update, one[0]) is not Comparison.DIFFERENT]
         certain = {group.name: group for group, one in known if own and _issued(own) == _issued(one)}
         found = certain or _guessed(level, named.update, known)
         yield (
@@ -162,11 +164,16 @@ def _ruled_out(level: str, update: OrderUpdate, group: _Group) -> bool:
         return True
     if any(placer and same_number(placer, one) and _issued(placer) and _issued(one) for one in placers):
         return False
-    stated = sorted((moment(m), encode(m), who) for m in group.members if (who := _patient(m)) != Identity())
-    then = [who for when, _, who in stated if when <= moment(update)] or [who for _, _, who in stated[:1]]
-    outcome = compare(_patient(update), then[-1]) if then else Comparison.UNKNOWN
+    outcome = _compared(update, group)
     at_home = update.source.sending_facility in {member.source.sending_facility for member in group.members} - {None}
     return outcome is Comparison.DIFFERENT or (outcome is Comparison.UNKNOWN and not at_home)
+
+
+def _compared(update: OrderUpdate, group: _Group) -> Comparison:
+    """The patient of an update with that of an order at its time, or else the first that is known."""
+    stated = sorted((moment(m), encode(m), who) for m in group.members if (who := _patient(m)) != Identity())
+    then = [who for when, _, who in stated if when <= moment(update)] or [who for _, _, who in stated[:1]]
+    return compare(_patient(update), then[-1]) if then else Comparison.UNKNOWN
 
 
 def _patient(update: OrderUpdate) -> Identity:

@@ -95,9 +95,10 @@ def _about_several(histories: Sequence[Iterable[OrderFact]]) -> Container[int]:
     return {one for one, count in counted.items() if count > 1}
 
 
-# The fields of which an order has the newest statement as it is; those of a visit are one patient's.
+# The fields of which an order has the newest statement as it is, and those that are one patient's.
 _NEWEST = tuple(name for name in OrderUpdate.__struct_fields__ if name in Order.__struct_fields__ and name != "source")
-_OF_ANY_PATIENT = tuple(name for name in _NEWEST if name not in {"visit_number", "account_number"})
+_OF_ONE_PATIENT = frozenset({"visit_number", "account_number", "reason", "clinical_information"})
+_OF_ANY_PATIENT = tuple(name for name in _NEWEST if name not in _OF_ONE_PATIENT)
 
 # Sending facility, and what a message says of the patient: the fields of PatientStatement without its time and rank.
 _Said = tuple[
@@ -119,7 +120,9 @@ def _fold(name: Name, history: Iterable[OrderFact], shared: Container[int]) -> O
     patient = newest_fields(own)
     elsewhere = set(whose) - {astuple(one)[1:-1] for one in own} - {None} if len(own) < len(statements) else ()
     newest: dict[str, Any] = {}
-    for update, said in zip(updates, whose, strict=True):
+    begun = _begun_anew(updates, whose, elsewhere)
+    facts = facts[facts.index(updates[begun]) :] if begun else facts
+    for update, said in zip(updates[begun:], whose[begun:], strict=True):
         fields = _OF_ANY_PATIENT if said in elsewhere else _NEWEST
         newest |= {field: value for field in fields if (value := getattr(update, field)) is not UNSET}
         if replaces_itself(update):
@@ -137,6 +140,17 @@ def _fold(name: Name, history: Iterable[OrderFact], shared: Container[int]) -> O
         identity=stated_identity(patient, own),
         **newest,
     )
+
+
+def _begun_anew(
+    updates: Sequence[OrderUpdate], whose: Sequence[_Said | None], elsewhere: Container[_Said | None]
+) -> int:
+    """From where on it is another patient's, by a new order (NW) under a used number: nothing before is its own."""
+    earlier = [said in elsewhere for said in whose]
+    new = (
+        i for i, update in enumerate(updates) if update.order_control == "NW" and not earlier[i] and any(earlier[:i])
+    )
+    return next(new, 0)
 
 
 def _whose(updates: Iterable[OrderUpdate]) -> list[_Said | None]:

@@ -173,9 +173,9 @@ def _patient_modality_day(
 
 
 def _patient_values(who: Identity, persons: Persons) -> frozenset[str]:
-    """By each identifier, and by the birth date for those who have no identifier in common; no placeholder dates."""
-    stated = [number for number in who.identifiers if not is_placeholder(number.value)]
-    return persons.values_of(stated).union(date for date, _, _ in birth_date_pairs(who, who))
+    """By each identifier; by the birth date only for who has none: many people share one. No placeholder dates."""
+    stated = persons.values_of(number for number in who.identifiers if not is_placeholder(number.value))
+    return stated or frozenset(date for date, _, _ in birth_date_pairs(who, who))
 
 
 def acquired_modalities(statements: Iterable[Statement]) -> frozenset[str]:

@@ -79,12 +79,13 @@ class Announcer:
         study: StoredStudy,
         linked: Sequence[Order],
         numbers: dict[tuple[str, str], list[InstanceNumber]],
+        before: Decision | None,
         cause: Cause,
         *,
         reopened: bool,
     ) -> bool:
         """`study.settled`, or `study.ready`."""
-        data = self._study_data(study, linked, study.decision, cause, numbers)
+        data = self._study_data(study, linked, before, cause, numbers)
         quiet = {"reason": "quiet", "quiet_time": self._site.settles_after(study.channel), "reopened": reopened}
         return self._owe_study(name, study, _with(SettledData, data, **quiet), cause)
 

@@ -5,7 +5,8 @@ arrived first. Whoever shares an old or a new key with what changed is decided a
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -49,15 +50,13 @@ from bridge.store.rows import Due, HistoryEntry, StoredInstance, StoredStudy
 from bridge.store.transaction import Transaction
 
 
-class _Arrived(NamedTuple):
-    """An object to tell of: it came, or a rejection note took it out or let it back."""
+@dataclass
+class _Message:
+    """What one message leads to while it is applied."""
 
-    stored: StoredInstance
-    replaced: bool
-
-    @property
-    def study(self) -> str:
-        return self.stored.instance.statement.study_instance_uid
+    affected: set[str] = field(default_factory=set)  # studies that may be decided otherwise
+    objects: list[StoredInstance] = field(default_factory=list)  # to tell of: they came, or a note turned them
+    retold: set[str] = field(default_factory=set)  # studies of whose objects something else was told before
 
 
 class Correlation:
@@ -104,26 +103,30 @@ class Correlation:
     def apply(self, cause: Cause, facts: Sequence[Fact]) -> None:
         """What one message says. All of it is known before anything is decided: nothing is taken back in between."""
         order_facts = [fact for fact in facts if isinstance(fact, OrderUpdate | Appointment)]
-        affected = self._studies_of(self._orders.apply(order_facts)) if order_facts else set()
-        arrived: list[_Arrived] = []
+        message = _Message()
+        if order_facts:
+            message.affected |= self._studies_of(self._orders.apply(order_facts))
         for fact in facts:
             if isinstance(fact, Instance):
-                affected |= self._apply_instance(cause, fact, arrived)
+                self._apply_instance(cause, fact, message)
                 continue
             self._new_facts.append((cause.message, fact))
             if isinstance(fact, PatientUpdate | IdentityChange):
-                affected |= self._apply_patient(fact)
+                message.affected |= self._apply_patient(fact)
             elif isinstance(fact, Report):
-                affected |= self._apply_report(fact)
-        self._decide_all(affected, cause, arrived)
+                message.affected |= self._apply_report(fact)
+        self._decide_all(message, cause)
 
-    def apply_decision(self, cause: Cause, decision: LinkDecision | Unmerge) -> None:
-        """What a person decided."""
-        self._new_facts.append((None, decision))
-        if isinstance(decision, Unmerge):
-            self._decide_all(self._apply_patient(decision), cause)
-        else:
-            self._decide_all({self._studies.decide(decision).uid}, cause)
+    def apply_decisions(self, cause: Cause, decisions: Sequence[LinkDecision | Unmerge]) -> None:
+        """What a person decided at once."""
+        message = _Message()
+        for decision in decisions:
+            self._new_facts.append((None, decision))
+            if isinstance(decision, Unmerge):
+                message.affected |= self._apply_patient(decision)
+            else:
+                message.affected.add(self._studies.decide(decision).uid)
+        self._decide_all(message, cause)
 
     def _apply_patient(self, fact: PatientUpdate | IdentityChange | Unmerge) -> set[str]:
         """Every order of whoever may be this patient is seen in another light, and so is every study."""
@@ -137,37 +140,46 @@ class Correlation:
         named = {uid for level, uid in keys if level == "study"}
         return named | self._studies_of(self._orders.under(_order_keys(keys)))
 
-    def _apply_instance(self, cause: Cause, instance: Instance, arrived: list[_Arrived]) -> set[str]:
+    def _apply_instance(self, cause: Cause, instance: Instance, message: _Message) -> None:
         """One object. Under a known SOP Instance UID the same header says nothing new, another one replaces it."""
         known = self._studies.instance(instance.sop_instance_uid)
-        if known and (known.instance == instance or _newer(known.instance, instance)):
-            return set()
+        if known and known.instance == instance:
+            return
         study = self._studies.open(instance.statement.study_instance_uid, cause.channel)
-        affected: set[str] = set()
+        if known and _newer(known.instance, instance):
+            message.affected |= self._moved(instance, known.instance)
+            return
         if known:
-            affected |= self._moved(known.instance, instance)
+            moved = self._moved(known.instance, instance)
+            message.affected |= moved
+            message.retold |= moved
             self._studies.take_out(known.instance)
         stored = StoredInstance(cause.message, cause.channel, instance)
         new_statement = self._studies.put(stored)
         spoken_of, turned = self._studies.note(instance, known.instance if known else None)
-        self._quiet_from_now(study, cause)
-        arrived += [_Arrived(stored, known is not None), *(_Arrived(one, False) for one in turned)]
+        message.objects += [stored, *turned]
+        message.affected |= spoken_of
+        message.retold |= {one.instance.statement.study_instance_uid for one in turned}
+        for uid in {study.uid} | message.retold:
+            self._quiet_from_now(uid, cause)
         if new_statement or known or study.decision is None:
-            affected.add(study.uid)
-        return affected | spoken_of
+            message.affected.add(study.uid)
 
-    def _moved(self, known: Instance, arrived: Instance) -> set[str]:
-        """What an object that came again with another header leaves behind; returns the study that it left."""
-        before, after = known.statement.study_instance_uid, arrived.statement.study_instance_uid
+    def _moved(self, known: Instance, current: Instance) -> set[str]:
+        """What is remembered where an object has another study or patient than under an older header.
+
+        Returns the studies that are concerned.
+        """
+        before, after = known.statement.study_instance_uid, current.statement.study_instance_uid
         if before != after:
             self._studies.depart(before, known.sop_instance_uid, after)
             self._studies.depart(after, known.sop_instance_uid, before)
-            return {before}
-        one, other = identity(known.statement.patient), identity(arrived.statement.patient)
+            return {before, after}
+        one, other = identity(known.statement.patient), identity(current.statement.patient)
         persons = self._people.persons((*one.identifiers, *other.identifiers))
         if compare(one, other, persons) is Comparison.DIFFERENT:
             self._studies.depart(after, known.sop_instance_uid, "")
-        return set()
+        return {after}
 
     # Who is affected
 
@@ -181,29 +193,29 @@ class Correlation:
             keys |= suggesting(order, self._people.persons(order.identity.identifiers))
         return self._studies.under(keys)
 
-    def _decide_all(self, uids: Iterable[str], cause: Cause, arrived: Sequence[_Arrived] = ()) -> None:
+    def _decide_all(self, message: _Message, cause: Cause) -> None:
         """Decides studies again, then tells of the objects that came, of whose study nothing was told anew."""
-        replaced = {one.study for one in arrived if one.replaced}
         told = set()
-        for study in self._studies.load({*uids}):
-            if study.channel and self._decide(study, cause, replaced=study.uid in replaced):
+        for study in self._studies.load(message.affected | message.retold):
+            if study.channel and self._decide(study, cause, retold=study.uid in message.retold):
                 told.add(study.uid)
-        for one in arrived:
-            [study] = self._studies.load([one.study])
-            if rejection := self._studies.rejection_of(one.stored.instance):
-                self._announcer.rejected(study, one.stored, self._verdicts.linked(study), rejection, cause)
+        for stored in message.objects:
+            [study] = self._studies.load([stored.instance.statement.study_instance_uid])
+            if rejection := self._studies.rejection_of(stored.instance):
+                self._announcer.rejected(study, stored, self._verdicts.linked(study), rejection, cause)
             elif study.uid not in told:
-                self._announcer.instances(study, [one.stored], self._verdicts.linked(study), None, cause)
+                self._announcer.instances(study, [stored], self._verdicts.linked(study), None, cause)
 
     # Verdicts
 
-    def _decide(self, study: StoredStudy, cause: Cause, *, replaced: bool = False) -> bool:
+    def _decide(self, study: StoredStudy, cause: Cause, *, retold: bool) -> bool:
         """Decides a study again and owes what its consumers must know; says whether that included its objects."""
         before, orders_before = study.decision, study.orders
         decision, linked = self._verdicts.of(study)
         orders, reports = encode([published_order(order) for order in linked]), self._verdicts.reports(study, linked)
-        reported = reports is not None and encode(reports) != study.reports
-        if decision == before and orders == orders_before and not replaced and not reported:
+        reported = bool(linked) and encode(reports) != study.reports
+        changed = decision != before or orders != orders_before
+        if not (changed or reported or retold):
             return False
         study.revision += 1
         study.decision, study.orders = decision, orders
@@ -212,14 +224,14 @@ class Correlation:
         self._hold(study, before, cause)
         self._studies.changed(study)
         names = self._announce(study, before, orders_before, linked, cause)
-        if reported and reports is not None:
-            study.reports = encode(reports)
+        study.reports = encode(reports)
+        if reported:
             names += ["study.reported"] * self._announcer.reported(study, linked, reports, cause)
         enriches = decision.verdict is Verdict.MATCHED and orders != orders_before
         if enriches:
             self._announcer.instances(study, self._studies.objects(study), linked, before, cause)
-        if study.settled == "settled" and {"study.matched", "study.amended"} & set(names):
-            names += self._settled(("study.ready",), study, cause, reopened=False)
+        if study.settled == "settled" and decision.verdict is Verdict.MATCHED and changed:
+            names += self._settled(("study.ready",), study, before, cause, reopened=False)
         self._remember(study, before, cause, names)
         return enriches
 
@@ -276,7 +288,11 @@ class Correlation:
             study.revision += 1
             matched = decided(study).verdict is Verdict.MATCHED
             names = self._settled(
-                ("study.settled", "study.ready") if matched else ("study.settled",), study, cause, reopened=reopened
+                ("study.settled", "study.ready") if matched else ("study.settled",),
+                study,
+                study.decision,
+                cause,
+                reopened=reopened,
             )
         else:
             study.overdue_at = at
@@ -285,15 +301,21 @@ class Correlation:
         self._studies.changed(study)
         self._remember(study, study.decision, cause, names)
 
-    def _settled(self, names: Iterable[str], study: StoredStudy, cause: Cause, *, reopened: bool) -> list[str]:
+    def _settled(
+        self, names: Iterable[str], study: StoredStudy, before: Decision | None, cause: Cause, *, reopened: bool
+    ) -> list[str]:
         linked, numbers = self._verdicts.linked(study), self._studies.instance_numbers(study)
         return [
-            name for name in names if self._announcer.settled(name, study, linked, numbers, cause, reopened=reopened)
+            name
+            for name in names
+            if self._announcer.settled(name, study, linked, numbers, before, cause, reopened=reopened)
         ]
 
-    def _quiet_from_now(self, study: StoredStudy, cause: Cause) -> None:
+    def _quiet_from_now(self, uid: str, cause: Cause) -> None:
+        [study] = self._studies.load([uid])
         if study.settled == "settled":
             study.settled = "reopened"
+            self._studies.changed(study)
         self._deadlines[study.uid, "settle"] = (cause.clock + self._site.settles_after(study.channel), cause.message)
 
     def _hold(self, study: StoredStudy, before: Decision | None, cause: Cause) -> None:

@@ -40,11 +40,17 @@ class People:
     def add(self, fact: PatientFact) -> set[str]:
         """Keeps another fact; returns every identifier that it may concern."""
         named = {value for _, value in fact_keys(fact)}
-        before = self.connected(named)
+        before = self._concerned(named)
         for value in named:
             if not is_placeholder(value):
                 self._facts[value][encode(fact)] = fact
-        return before | self.connected(named)
+        return before | self._concerned(named)
+
+    def _concerned(self, values: Iterable[str]) -> set[str]:
+        """These with all that merges and links connect, and what messages state beside one of them."""
+        connected = self.connected(values)
+        facts = (fact for value in connected for fact in self._facts[value].values())
+        return self.connected(connected.union(*({value for _, value in fact_keys(fact)} for fact in facts)))
 
     def connected(self, values: Iterable[str]) -> set[str]:
         """These identifiers, and all that merges and links lead to from them or to them."""

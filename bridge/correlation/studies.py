@@ -142,7 +142,7 @@ class Studies:
 
     def _count(self, study: StoredStudy, instance: Instance, change: int) -> bool:
         """Adds or removes one object; says whether the study's set of statements changed. A note states nothing."""
-        series = (instance.series_instance_uid or "", instance.statement.modality or "")
+        series = _series(instance)
         study.series[series] = study.series.get(series, 0) + change
         self._changed.add(study.uid)
         if instance.rejects:
@@ -173,11 +173,17 @@ class Studies:
 
     def instance_numbers(self, study: StoredStudy) -> dict[tuple[str, str], list[InstanceNumber]]:
         """By series (UID, modality): of every current object that is not rejected."""
+        found: dict[tuple[str, str], list[InstanceNumber]] = {}
         rejected = {instance for instance, _ in study.rejections}
-        return {
-            series: [number for uid, number in numbers.items() if uid not in rejected]
-            for series, numbers in self._db.instance_numbers(study.uid).items()
-        }
+        for series, numbers in self._db.instance_numbers(study.uid).items():
+            for uid, number in numbers.items():
+                if uid not in rejected and uid not in self._changed_instances:
+                    found.setdefault(series, []).append(number)
+        for uid in self._changed_instances - rejected:
+            stored = self._instances[uid]
+            if stored and stored.instance.statement.study_instance_uid == study.uid:
+                found.setdefault(_series(stored.instance), []).append(stored.instance.instance_number)
+        return found
 
     def save(self) -> None:
         db = self._db
@@ -187,6 +193,10 @@ class Studies:
         db.save_rejections(added, [key for key, said in self._new_rejections.items() if not said])
         db.add_departures(sorted(self._new_departures))
         self._by_key.save()
+
+
+def _series(instance: Instance) -> tuple[str, str]:
+    return instance.series_instance_uid or "", instance.statement.modality or ""
 
 
 def _listed(note: Instance | None) -> dict[tuple[str, str], str]:

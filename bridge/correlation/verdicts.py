@@ -93,15 +93,15 @@ class Verdicts:
             self._reports[key][encode(report)] = report
         return keys
 
-    def reports(self, study: StoredStudy, linked: Sequence[Order]) -> tuple[PublishedReport, ...] | None:
-        """The reports that are known for a matched study; None where there are none."""
+    def reports(self, study: StoredStudy, linked: Sequence[Order]) -> tuple[PublishedReport, ...]:
+        """The reports that are known for a matched study."""
         if not linked:
-            return None
+            return ()
         keys = report_lookups(study.uid, linked)
         self.load_reports(keys)
         known = {content: report for key in keys for content, report in self._reports[key].items()}
         if not known:
-            return None
+            return ()
         persons = self._people.persons(i for order in linked for i in order.identity.identifiers)
         about = reports_about(study.uid, linked, known.values(), persons)
-        return tuple(published_report(report) for report in about) or None
+        return tuple(published_report(report) for report in about)

@@ -142,8 +142,8 @@ def _report_stored(results: dict[int, Stored]) -> None:
             f"processor time {median(found.cpu_per_message) * 1000:.3f} ms a message, "
             f"database {found.database_bytes / 1e9:.1f} GB"
         )
-    few, *_, many = [found.per_second for found in results.values()]
-    ratios = [after / before for before, after in zip(few, many, strict=True)]
+    speeds = [found.per_second for found in results.values()]
+    ratios = [most / fewest for fewest, most in zip(speeds[0], speeds[-1], strict=True)]
     print(f"  most / fewest      {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
 
 
@@ -165,7 +165,7 @@ def main() -> None:
         nargs="*",
         metavar="ORDERS",
         default=_STORED,
-        help="numbers of orders in the store; each takes 8 KB of TMPDIR (default 10 thousand, 100 thousand, 1 million)",
+        help="so many orders are in the store, at 8 KB each in TMPDIR (default: 10 thousand, 100 thousand, 1 million)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     options = parser.parse_args()

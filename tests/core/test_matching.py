@@ -1399,9 +1399,9 @@ def test_a_cancelled_order_alone_has_successors() -> None:
     }
 
 
-def test_patients_with_no_identifier_in_common_are_suggested_by_their_birth_date() -> None:
-    elsewhere = order("F1", patient=person("5^OTHER", "Doe^Jane", "1970-01-31"), **CT_TODAY)
-    said = header(date="2026-03-01")
+def test_patients_without_any_identifier_are_suggested_by_their_birth_date() -> None:
+    elsewhere = order("F1", patient=person("", "Doe^Jane", "1970-01-31"), **CT_TODAY)
+    said = header(date="2026-03-01", patient=person("", "Doe^Jane", "1970-01-31"))
 
     assert suggestions([said]) & order_lookups(elsewhere)
     assert decide(study(said), [elsewhere]).candidates[0].keys == ("patient-modality-day",)

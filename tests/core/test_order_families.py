@@ -337,6 +337,12 @@ def test_of_two_issuers_orders_the_patient_or_the_placer_s_number_says_which_one
         assert sorted(str(o.status) for o in orders) == ["cancelled", "scheduled"]
 
 
+def test_a_new_order_under_a_placer_number_that_is_used_again_is_one_of_its_own() -> None:
+    orders = made_of(update("F1", placer="P1", patient=JANE), update(placer="P1", patient=JOHN, time=LATE))
+
+    assert sorted(o.patient.identifiers[0].value for o in orders) == ["100", "200"]
+
+
 def test_a_message_without_issuer_never_gives_an_order_to_another_patient() -> None:
     orders = made_of(update("F1^RIS", patient=JANE), update("F1", patient=JOHN, time=LATE))
 

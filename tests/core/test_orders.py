@@ -131,11 +131,31 @@ def test_at_one_time_a_new_order_comes_before_the_patient_that_it_is_moved_to(mo
 def test_an_order_that_is_moved_back_is_the_first_patient_s_again() -> None:
     made = only(
         update("F1", patient=JANE, time=EARLY, visit_number="V1"),
-        update("F1", patient=JOHN, time=NOON, visit_number="V2"),
-        update("F1", patient=person("100^HOSP"), time=LATE),
+        update("F1", control="XO", patient=JOHN, time=NOON, visit_number="V2"),
+        update("F1", control="XO", patient=person("100^HOSP"), time=LATE),
     )
 
     assert (made.patient, made.identity.names, made.visit_number) == (JANE, JANE.names, "V1")
+
+
+def test_a_new_order_for_another_patient_under_a_used_number_has_nothing_of_the_earlier_one() -> None:
+    made = only(
+        update("F1", uid="1.1", accession="A1", reason="HIV", patient=JANE, time=EARLY, control="NW"),
+        update("F1", control="CA", patient=JANE, time=NOON),
+        update("F1", patient=JOHN, time=LATE, modality="MR"),
+    )
+
+    assert (made.patient.identifiers, made.status, made.reason) == (JOHN.identifiers, "scheduled", None)
+    assert (made.study_instance_uids, made.accession_numbers) == ((), ())
+
+
+def test_an_order_that_is_moved_to_another_patient_says_nothing_of_why_it_was_placed_for_the_first() -> None:
+    made = only(
+        update("F1", uid="1.1", reason="HIV", patient=JANE, time=EARLY),
+        update("F1", control="XO", patient=JOHN, time=LATE),
+    )
+
+    assert (made.reason, [uid.value for uid in made.study_instance_uids]) == (None, ["1.1"])
 
 
 def test_what_is_stated_without_an_identifier_is_about_the_patient_of_the_message_before() -> None:

@@ -19,7 +19,7 @@ from bridge.intake import Intake
 from bridge.store.store import Store
 from tests.conftest import REPOSITORY
 from tests.days import rendering
-from tests.days.messages import Day, Message, Number, ObjectMessage, OrderMessage
+from tests.days.messages import Day, Group, Message, Number, ObjectMessage, OrderMessage
 from tests.days.oracle import Expected, OrderName, expected
 
 _CHANNELS = {channel.name: channel for channel in load_channels(REPOSITORY / "channels")}
@@ -195,18 +195,22 @@ def _batches(messages: Sequence[Inbound], r: Random) -> list[Sequence[Inbound]]:
 
 def _crosses(day: Day, study: str, said: Answer, wanted: Sequence[Expected]) -> bool:
     """Whether it links an order of one true person to a study of another, which the oracle does not."""
-    objects = [message for message in day if isinstance(message, ObjectMessage) and message.study == study]
-    seen = {message.true_person for message in objects}
-    allowed = {order for one in wanted for order in one.orders}
-    for order in said.orders - allowed:
-        people = {
-            message.true_person
-            for message in day
-            if isinstance(message, OrderMessage)
-            for group in message.groups
-            if (group.filler and order[0] and group.filler.value == order[0].value)
-            or (group.placer and order[1] and group.placer.value == order[1].value)
-        }
-        if not seen & people:
-            return True
-    return False
+    seen = {one.true_person for one in day if isinstance(one, ObjectMessage) and one.study == study}
+    linked = said.orders - {order for one in wanted for order in one.orders}
+    return any(seen.isdisjoint(_people(day, order)) for order in linked)
+
+
+def _people(day: Day, order: OrderName) -> set[int]:
+    """Who an order is for, truly: by all messages about it."""
+    filler, placer, accessions, _ = order
+    return {
+        message.true_person
+        for message in day
+        if isinstance(message, OrderMessage)
+        for group in message.groups
+        if (group.filler == filler if filler else group.placer == placer if placer else _stated(group) & accessions)
+    }
+
+
+def _stated(group: Group) -> set[Number]:
+    return {procedure.accession for procedure in group.procedures if procedure.accession}

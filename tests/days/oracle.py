@@ -242,24 +242,28 @@ class _Day:
         left = [order for order in candidates if not contradictions[id(order)]]
         if not left:
             return Expected("conflict", frozenset(code for codes in contradictions.values() for code in codes))
+        claimed = [contradictions[id(order)] for order in candidates if uid in set(order.studies) - self.no_keys]
+        claims = {code for codes in claimed for code in codes} - {"unlinked-by-person"} if all(claimed) else set()
+        if claims:  # its own UID names an order that it must not have: it is no other's
+            return Expected("conflict", frozenset(claims))
+        sure = {id(one) for one in left if keys[id(one)][0] or self._compare(one, patients) == "same"}
         kept: list[Order] = []
         reasons: set[str | None] = set()
         for value in sorted({number.value for number in study.accessions()}):
             listed = [number for number in study.accessions() if number.value == value]
             its = [order for order in left if keys[id(order)][1] and order.is_one_of(listed)]
-            kept += _kept(its, keys, study.requests_of(value))
+            kept += _kept(study, its, keys, study.requests_of(value), sure)
             if _of_two_sites(_strongest(its, keys), study):
                 reasons.add("several-orders")
         if not kept:
-            kept = _kept(left, keys, study.requests())
+            kept = _kept(study, left, keys, study.requests(), sure)
             if _of_two_sites(_strongest(left, keys), study):
                 reasons.add("several-orders")
         together = {self.people.compare(one.identity, other.identity) for one, other in combinations(kept, 2)}
         if "different" in together:
             reasons.add("several-orders")
-        for order in kept:
-            if not keys[id(order)][0] and self._compare(order, patients) != "same":
-                reasons.add("patient-unverified")
+        if any(id(order) not in sure for order in kept):
+            reasons.add("patient-unverified")
         if reasons:
             possible = {"several-orders"} if "unknown" in together else set()
             return Expected("ambiguous", frozenset(reasons | possible))
@@ -307,11 +311,23 @@ def _strongest(orders: Sequence[Order], keys: dict[int, tuple[bool, ...]]) -> li
     return [order for order in orders if keys[id(order)] == best]
 
 
-def _kept(orders: list[Order], keys: dict[int, tuple[bool, ...]], requests: Sequence[Request]) -> list[Order]:
-    """The strongest; those that requests name, if one of them is among the strongest."""
+def _kept(
+    study: _Study, orders: list[Order], keys: dict[int, tuple[bool, ...]], requests: Sequence[Request], sure: set[int]
+) -> list[Order]:
+    """The strongest; those that requests name, if one of them is among the strongest.
+
+    No request adds an order of another site, or one whose patient nobody can tell.
+    """
     strongest = _strongest(orders, keys)
     named = [order for request in requests for order in _strongest(_named(orders, request), keys)]
-    return named if any(order in named for order in strongest) else strongest
+    if not any(order in named for order in strongest):
+        return strongest
+    return [
+        order
+        for order in named
+        if order in strongest
+        or (id(order) in sure and not any(_of_two_sites([order, one], study) for one in strongest))
+    ]
 
 
 def _named(orders: list[Order], request: Request) -> list[Order]:

@@ -20,6 +20,7 @@ class Update:
     studies: tuple[str, ...] | None
     procedure: str | None
     step: str | None  # empty: a step without an ID
+    shared: bool = False  # it is about several orders
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Order:
     step: str = ""
     status: str | None = None
     appointment_cancelled: bool = False  # and not made anew
-    cancelled_alone: bool = False  # by a message about this procedure, of several that the order has
+    cancelled_alone: bool = False  # by a message about this one alone
     one_of_several: bool = False
     identity: Identity = NOBODY
     facility: str = ""  # of the message that its numbers come from
@@ -51,10 +52,11 @@ class Order:
         self.studies = self.studies if update.studies is None else update.studies
         self.procedure = update.procedure or self.procedure
         self.step = self.step if update.step is None else update.step
-        status = _status(group.control, group.status)
-        if status and (update.procedure or not self.cancelled_alone):
+        status = _status(group.control, group.status, self.status)
+        alone = not update.shared and (update.procedure is not None or not self.one_of_several)
+        if status and (alone or not self.cancelled_alone):
             self.status = status
-            self.cancelled_alone = bool(status == "cancelled" and update.procedure and self.one_of_several)
+            self.cancelled_alone = status == "cancelled" and alone
             if status == "scheduled":
                 self.appointment_cancelled = False
 
@@ -76,7 +78,7 @@ class Order:
         return any(equal(self.placer, number) for number in placers)
 
 
-def _status(control: str, status: str) -> str | None:
+def _status(control: str, status: str, before: str | None) -> str | None:
     """ORC-1 with ORC-5; None where they say nothing of it."""
     if control in ("CA", "OC", "CR", "RP", "RU"):
         return "cancelled"
@@ -84,13 +86,11 @@ def _status(control: str, status: str) -> str | None:
         return "discontinued"
     if control in ("HD", "OH"):
         return "on-hold"
-    if control in ("UC", "UD", "RL"):
-        return "scheduled"
-    if control in ("NW", "RO", "XO", "SC"):
-        if not status:
-            return None if control == "SC" else "scheduled"
+    if status:
         return {"CA": "cancelled", "DC": "discontinued", "CM": "completed", "IP": "started", "SC": "scheduled"}[status]
-    return None
+    if control == "SC" or (control not in ("NW", "RO") and before in ("completed", "started")):
+        return before  # a change or a release does not undo what was done
+    return "scheduled"
 
 
 def _updates(message: OrderMessage) -> Iterator[Update]:
@@ -234,6 +234,7 @@ def _joined(
             for order in alike
             if len(sites) < 2 and (update.procedure is None or order.procedure in (None, update.procedure))
         ]
+        update.shared = len(targets) > 1
         found += [(order, update) for order in targets]
         if not targets:
             left.append(update)

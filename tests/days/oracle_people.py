@@ -137,9 +137,10 @@ class People:
     def same(self, one: Number, other: Number) -> bool:
         if equal(one, other):
             return True
-        places = product(self.places(one), self.places(other))
-        # Numbers of two sites are not one because a third without issuer could be either.
-        return any(self._one(*pair) for pair in places if pair[0] != pair[1] or comparable(one, other))
+        places = list(product(self.places(one), self.places(other)))
+        if one.site and other.site:  # a merge that leaves one of the issuers out may be about somebody else
+            places = [(a, b) for a, b in places if bool(a.site) == bool(b.site) and (a.site or one.site == other.site)]
+        return any(self._one(*pair) for pair in places)
 
     def reaches(self, one: Number, other: Number) -> bool:
         """Whether the merges lead from one to the other, missing issuers being guessed."""
@@ -171,10 +172,12 @@ class People:
         return "same" if names is False and birth_dates is False else "unknown"
 
     def may_be_same(self, one: Identity, other: Identity) -> bool:
-        """Unless they differ otherwise than in numbers: equal ones prove nothing where two sites leave issuers out."""
-        pairs = [(a, b) for a, b in product(one.numbers, other.numbers) if a.value != b.value]
-        by_merges = any(self.same(*pair) for pair in pairs)
-        return self.compare(one, other) != "different" and (by_merges or self.by_name(one, other) != "different")
+        """A guess at whom a number means needs more than the number; what only merges lead to, both name and date."""
+        names = _differ(one.names, other.names, _one_name)
+        birth_dates = _differ(one.birth_dates, other.birth_dates, _same_day)
+        if any(equal(*pair) for pair in product(one.numbers, other.numbers)):
+            return not birth_dates and (not names or birth_dates is False)
+        return names is False and birth_dates is False
 
     def identify_one(self, one: Number, other: Number) -> bool:
         return self.identifies(one) and self.identifies(other) and self.same(one, other)
