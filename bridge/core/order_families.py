@@ -118,7 +118,7 @@ def _homes(
     for named in turn:
         own = named.number
         known = [(group, one) for group, one in stating.get(own.value, ()) if same_number(own, one)] if own else []
-        if named.update.order_control == "NW":  # under a number that is used again, a new order is one of its own
+        if level != "filler" and named.update.order_control == "NW":  # under a number that is used again
             known = [one for one in known if _compared(named.update, one[0]) is not Comparison.DIFFERENT]
         certain = {group.name: group for group, one in known if own and _issued(own) == _issued(one)}
         found = certain or _guessed(level, named.update, known)

@@ -11,19 +11,22 @@ from pathlib import Path
 from random import Random
 
 from bridge.config import load_channels
-from bridge.core.model import Identifier
+from bridge.core.model import Identifier, LinkDecision, Unmerge
 from bridge.core.ports import Inbound, Verb
 from bridge.core.publishing import Origin
-from bridge.correlation import Site
+from bridge.correlation import Cause, Correlation, Site
 from bridge.intake import Intake
 from bridge.store.store import Store
 from tests.conftest import REPOSITORY
 from tests.days import rendering
-from tests.days.messages import Day, Group, Message, Number, ObjectMessage, OrderMessage
+from tests.days.messages import Day, Group, Message, Number, ObjectMessage, OrderMessage, PersonLink, PersonUnmerge
 from tests.days.oracle import Expected, OrderName, expected
 
 _CHANNELS = {channel.name: channel for channel in load_channels(REPOSITORY / "channels")}
 _LARGEST_BATCH = 6
+_NOW = "2050-01-01T09:00:00.000000Z"
+
+Sent = Inbound | LinkDecision | Unmerge
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,22 @@ class Engine:
     def __init__(self, file: Path) -> None:
         self._store = Store(f"sqlite:///{file}", durable=False)
         self._store.migrate()
-        site = Site(Origin("days", "epoch"), _CHANNELS)
-        self._intake = Intake(self._store, site, lambda: "2026-11-24T09:00:00.000000Z", lambda _: None)
+        self._site = Site(Origin("days", "epoch"), _CHANNELS)
+        self._intake = Intake(self._store, self._site, lambda: _NOW, lambda _: None)
 
-    def receive(self, batch: Sequence[Inbound]) -> None:
-        for message, outcome in zip(batch, self._intake.receive(batch), strict=True):
+    def receive(self, batch: Sequence[Sent]) -> None:
+        """All messages in one transaction, and then what people decided meanwhile."""
+        messages = [one for one in batch if isinstance(one, Inbound)]
+        for message, outcome in zip(messages, self._intake.receive(messages), strict=True):
             if outcome.verb is not Verb.ACCEPTED:
                 raise AssertionError(f"{outcome} of {message}")
+        decisions = [one for one in batch if not isinstance(one, Inbound)]
+        if decisions:
+            with self._store.write() as db:
+                correlation = Correlation(db, self._site)
+                cause = Cause(message="", channel="images", at=_NOW, clock=0.0, user="ada")
+                correlation.apply_decisions(cause, decisions)
+                correlation.save()
 
     def answers(self, prefix: str, studies: Iterable[str]) -> Answers:
         uids = {study: rendering.uid(prefix, study) for study in studies}
@@ -125,7 +137,7 @@ class Hospital:
         """Several days at once, as their batches share transactions; the first discrepancy of each day."""
         prefixes = [self._prefix() for _ in days]
         sent = [
-            {message: rendering.inbound(message, prefix) for message in set(day)}
+            {message: _sent(message, prefix) for message in set(day)}
             for day, prefix in zip(days, prefixes, strict=True)
         ]
         for engine, sequence in zip(self._engines, (list, lambda day: _shuffled(day, r)), strict=True):
@@ -176,6 +188,12 @@ class Hospital:
         return None
 
 
+def _sent(message: Message, prefix: str) -> Sent:
+    if isinstance(message, PersonLink | PersonUnmerge):
+        return rendering.decision(message, prefix)
+    return rendering.inbound(message, prefix)
+
+
 def _shuffled(day: Day, r: Random) -> list[Message]:
     """The day in any sequence, some of it sent twice."""
     messages = [*day, *(message for message in day if r.random() < 0.2)]
@@ -183,8 +201,8 @@ def _shuffled(day: Day, r: Random) -> list[Message]:
     return messages
 
 
-def _batches(messages: Sequence[Inbound], r: Random) -> list[Sequence[Inbound]]:
-    batches: list[Sequence[Inbound]] = []
+def _batches(messages: Sequence[Sent], r: Random) -> list[Sequence[Sent]]:
+    batches: list[Sequence[Sent]] = []
     start = 0
     while start < len(messages):
         end = start + r.randint(1, _LARGEST_BATCH)

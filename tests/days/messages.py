@@ -199,7 +199,7 @@ class PersonLink(_Short):
 
 
 @dataclass(frozen=True, repr=False)
-class Unmerge(_Short):
+class PersonUnmerge(_Short):
     """`bridge unmerge`, or what takes it back."""
 
     time: int
@@ -210,6 +210,6 @@ class Unmerge(_Short):
 
 HL7: TypeAlias = OrderMessage | PatientMessage | Merge | Link | Appointment | Report
 DICOM: TypeAlias = ObjectMessage | RejectionNote
-Decided: TypeAlias = PersonLink | Unmerge
+Decided: TypeAlias = PersonLink | PersonUnmerge
 Message: TypeAlias = HL7 | DICOM | Decided
 Day: TypeAlias = tuple[Message, ...]

@@ -208,12 +208,21 @@ class _Day:
         if any(one.identity_removed for one in study.objects):
             return Expected("pending", frozenset(("patient-identity-removed",)))
         alone = self._alone(uid, study)
-        linked = frozenset(order.name for order in self.orders if self._decided(uid, order) == "link")
-        if linked:
-            return Expected("matched", orders=linked | alone.orders)
-        return alone
+        decided = {id(order): self._decided(uid, order) for order in self.orders}
+        linked = [one for one in decided.values() if one and one.kind == "link"]
+        if not linked:
+            return alone
+        newest = max(linked, key=lambda one: one.time)  # whoever it is for, the study is nobody else's
+        patients = [order.identity for order in self.orders if decided[id(order)] is newest]
+        chosen = [
+            order.name
+            for order in self.orders
+            if decided[id(order)] in linked or order.name in alone.orders
+            if not any(self.people.compare(order.identity, patient) == "different" for patient in patients)
+        ]
+        return Expected("matched", orders=frozenset(chosen))
 
-    def _decided(self, uid: str, order: Order) -> str | None:
+    def _decided(self, uid: str, order: Order) -> PersonLink | None:
         """What a person decided last about a study and an order."""
         about = [
             message
@@ -223,7 +232,7 @@ class _Day:
             and order.is_named_by(*([number] if number else [] for number in (message.filler, message.placer)))
             and (order.procedure or "") == message.requested_procedure
         ]
-        return max(about, key=lambda one: one.time).kind if about else None
+        return max(about, key=lambda one: one.time) if about else None
 
     def _alone(self, uid: str, study: _Study) -> Expected:
         """Without the links of people."""
@@ -301,7 +310,8 @@ class _Day:
             found.add("order-cancelled")
         if len(order.accessions) > 1 or len(order.studies) > 1:
             found.add("order-contradicts-itself")
-        if self._decided(uid, order) == "unlink":
+        decided = self._decided(uid, order)
+        if decided and decided.kind == "unlink":
             found.add("unlinked-by-person")
         return found
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
-from tests.days.messages import PLACEHOLDERS, Link, Merge, Message, Number, Patient, Unmerge
+from tests.days.messages import PLACEHOLDERS, Link, Merge, Message, Number, Patient, PersonUnmerge
 
 Comparison = Literal["same", "different", "unknown"]
 
@@ -110,7 +110,7 @@ class People:
     def _taken_out(self, messages: Sequence[Message]) -> set[tuple[Number, Number]]:
         """What people took back with `bridge unmerge`; the newest decision about two numbers holds."""
         newest: dict[frozenset[Number], str] = {}
-        for message in sorted((one for one in messages if isinstance(one, Unmerge)), key=lambda one: one.time):
+        for message in sorted((one for one in messages if isinstance(one, PersonUnmerge)), key=lambda one: one.time):
             pair = (
                 Number(message.patient.value, message.patient.site),
                 Number(message.prior.value, message.prior.site),
@@ -129,7 +129,20 @@ class People:
     def places(self, number: Number) -> list[Number]:
         """Where a number from outside stands among the merges; nowhere if it may be two people there."""
         found = [node for node in self.reach if equal(node, number)]
-        return found if all(self._one(one, other) for one, other in product(found, repeat=2)) else []
+        return found if all(self._could_be_one(one, other) for one, other in product(found, repeat=2)) else []
+
+    def _could_be_one(self, one: Number, other: Number) -> bool:
+        """By what they lead to, or because where one of them ends might be the other, were it not for its issuer."""
+        return self._one(one, other) or any(
+            equal(end, node) and not self._are_nobody(node) and self._ends(node) & self._ends(there)
+            for here, there in ((one, other), (other, one))
+            for end in self._ends(here)
+            for node in self.reach
+        )
+
+    def _ends(self, node: Number) -> set[Number]:
+        """Those that it leads to and that lead no further."""
+        return {end for end in self.reach[node] if all(end in self.reach[further] for further in self.reach[end])}
 
     def identifies(self, number: Number) -> bool:
         return not any(self._are_nobody(node) for node in self.reach if equal(node, number))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.days.messages import Link, Merge, Patient, PatientMessage, Unmerge
+from tests.days.messages import Link, Merge, Patient, PatientMessage, PersonUnmerge
 from tests.days.ordering import group_of, new_order, send
 from tests.days.world import SITES, TEMPORARY_NAME, World
 
@@ -78,4 +78,4 @@ def unmerge(world: World) -> None:
     message = world.r.choice(joined)
     prior = message.prior if isinstance(message, Merge) else message.other.numbers
     kind = world.r.choice(("unmerge", "unmerge", "undo"))
-    world.messages.append(Unmerge(world.time(), kind, message.patient.numbers[0], prior[0]))
+    world.messages.append(PersonUnmerge(world.time(), kind, message.patient.numbers[0], prior[0]))

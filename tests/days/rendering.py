@@ -11,13 +11,16 @@ from zlib import crc32
 
 import msgspec
 
+from bridge.core.model import Identifier, Issuer, LinkDecision, OrderReference, Unmerge
 from bridge.core.ports import Inbound
+from bridge.person import ANYTHING
 from tests.days.messages import (
     DELETED,
     DICOM,
     HL7,
     PLACEHOLDERS,
     Appointment,
+    Decided,
     Group,
     Link,
     Merge,
@@ -26,6 +29,7 @@ from tests.days.messages import (
     OrderMessage,
     Patient,
     PatientMessage,
+    PersonLink,
     Procedure,
     RejectionNote,
     Report,
@@ -47,6 +51,26 @@ def inbound(message: HL7 | DICOM, prefix: str) -> Inbound:
         return Inbound("images", body, content_type="application/dicom+json")
     segments = _Segments(message, prefix).lines
     return Inbound("orders", "".join(f"{line}\r" for line in segments).encode(), content_type="application/hl7-v2")
+
+
+def decision(message: Decided, prefix: str) -> LinkDecision | Unmerge:
+    """What a person decides as the bridge records it; who links overrides whatever speaks against it."""
+    at = (_midnight(prefix) + timedelta(seconds=message.time)).isoformat() + "Z"
+    if not isinstance(message, PersonLink):
+        pair = [_identifier(prefix, number) for number in (message.patient, message.prior)]
+        return Unmerge(at, "ada", "looked at both", message.kind, *pair)
+    order = OrderReference(
+        id="",
+        filler_order_number=_identifier(prefix, message.filler) if message.filler else None,
+        placer_order_number=_identifier(prefix, message.placer) if message.placer else None,
+        requested_procedure_id=message.requested_procedure or None,
+    )
+    study = uid(prefix, message.study)
+    return LinkDecision(at, "ada", "looked at both", message.kind, study, order, tuple(sorted(ANYTHING)))
+
+
+def _identifier(prefix: str, number: Number) -> Identifier:
+    return Identifier(value(prefix, number.value), "", Issuer(number.site) if number.site else None)
 
 
 def value(prefix: str, short: str) -> str:
