@@ -107,3 +107,23 @@ def test_nothing_is_lost_when_more_is_owed_than_fits_into_memory(store: Store) -
     assert relay.drain(PATIENCE * 2)
     assert broker.sent == [f"id-{n}" for n in range(22_001)]
     assert left(store) == []
+
+
+def test_events_that_another_process_left_come_in_their_sequence_while_others_are_owed(store: Store) -> None:
+    sent: list[str] = []
+    done = threading.Event()
+
+    def send(batch: Sequence[Outbound]) -> Sequence[Delivery]:
+        sent.extend(event.event_id for event in batch)
+        if len(sent) >= 3:
+            done.set()
+        return [Delivery.SENT] * len(batch)
+
+    relay = Relay(store, send)
+    relay.start()
+    relay.owe(owe(store, 1))
+    owe(store, 1, first=1)  # of `bridge link`: the relay is not told
+    relay.owe(owe(store, 1, first=2))
+    assert done.wait(PATIENCE)
+    assert relay.drain(PATIENCE)
+    assert sent == ["id-0", "id-1", "id-2"]

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from pydicom.dataset import Dataset
 
+from bridge.core.channel import Channel
 from bridge.person import ANYTHING, NeedsConfirmation, NotPossible
 from tests.conftest import name_of
-from tests.desk import Desk, dicom, hl7
+from tests.desk import CHANNELS, Desk, dicom, hl7
 from tests.samples import ROOT, adt, ct, orm, oru, rejection_note, siu
 
 STUDY = f"{ROOT}.1"
@@ -232,5 +235,113 @@ def test_what_comes_to_speak_against_a_person_s_link_waits_for_a_person_again(de
     assert desk.take() == ["study.unlinked", "study.conflict"]
     desk.link(STUDY, "F-1", confirmed=("order-cancelled",))
     assert desk.linked(STUDY) == ["F-1"]
-    desk.receive(hl7(orm(1, control="XO", patient="PAT9", name="Roe^Max", birth_date="19330303", time="20261123094000")))
+    desk.receive(
+        hl7(orm(1, control="XO", patient="PAT9", name="Roe^Max", birth_date="19330303", time="20261123094000"))
+    )
     assert desk.verdict(STUDY) == ("conflict", "patient-differs")
+
+
+def test_a_study_is_never_matched_to_orders_of_two_patients(desk: Desk) -> None:
+    desk.receive(hl7(orm(1)), dicom(ct(1, study=STUDY, name="", birth_date="")))
+    desk.link(STUDY, "F-1")
+    desk.receive(hl7(orm(2, study=STUDY, name="Roe^Max", birth_date="19330303")))
+    assert desk.linked(STUDY) == ["F-1"]
+    desk.undo(STUDY)
+    assert desk.linked(STUDY) == ["F-2"]
+
+
+def test_unlinking_all_orders_publishes_no_link_in_between(desk: Desk) -> None:
+    both = {"accession": "A1", "patient": "PAT1"}
+    desk.receive(hl7(orm(1, **both)), hl7(orm(2, **both)), dicom(ct(1, study=STUDY, patient="PAT1", accession="A1")))
+    assert desk.linked(STUDY) == ["F-1", "F-2"]
+    desk.take()
+    desk.unlink(STUDY)
+    assert desk.take() == ["study.unlinked", "study.conflict"]
+
+
+def test_what_a_person_decided_is_taken_back_when_the_order_has_another_id_since(desk: Desk) -> None:
+    placer_only = orm(1).replace(b"|F-1|", b"||")
+    desk.receive(hl7(placer_only), dicom(ct(1, study=STUDY, patient="PAT1")))
+    desk.link(STUDY, "P-1")
+    desk.receive(hl7(orm(1, control="XO", time="20261123093000")))
+    assert desk.linked(STUDY) == ["F-1"]
+    desk.undo(STUDY, "F-1")
+    assert desk.verdict(STUDY)[0] == "pending"
+
+
+def test_a_new_order_for_another_patient_under_a_used_number_takes_the_study_away(desk: Desk) -> None:
+    desk.receive(hl7(orm(1, study=STUDY)), dicom(ct(1, study=STUDY, name="", birth_date="")))
+    assert desk.linked(STUDY) == ["F-1"]
+    desk.receive(hl7(orm(1, patient="PAT9", name="Roe^Max", birth_date="19330303", time="20261124083000")))
+    assert desk.verdict(STUDY) == ("pending", "no-order")
+
+
+def test_a_report_is_told_again_when_its_order_comes_back(matched: Desk) -> None:
+    matched.receive(hl7(oru(1, "F")))
+    matched.receive(hl7(orm(1, control="CA", status="CA", accession="A1", time="20261123130000")))
+    matched.take()
+    matched.receive(hl7(orm(1, control="UC", accession="A1", time="20261123140000")))
+    assert "study.reported" in matched.take()
+
+
+# Objects again
+
+
+def test_an_object_that_is_let_back_is_told_of_under_an_id_of_its_own(matched: Desk) -> None:
+    matched.receive(dicom(rejection_note(9, study=STUDY, rejects=(1,), patient="PAT1")))
+    corrected = rejection_note(9, study=STUDY, rejects=(7,), patient="PAT1")
+    matched.receive(dicom(corrected))
+    assert matched.names().count("instance.rejected") == 1
+    assert [name for name in matched.take() if name.startswith("instance")][-1] == "instance.enriched"
+    ids = [event["id"] for event in matched.events]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_settled_study_that_an_object_leaves_settles_again_with_what_is_left(matched: Desk) -> None:
+    matched.receive(dicom(ct(2, study=STUDY, patient="PAT1", accession="A1")))
+    matched.wait(60)
+    matched.receive(dicom(ct(2, study=f"{STUDY}.2", patient="PAT1", accession="A1")))
+    matched.take()
+    matched.wait(60)
+    left = [e["data"] for e in matched.events if name_of(e) == "study.ready" and e["subject"] == STUDY][-1]
+    assert (left["study"]["numberOfInstances"], left["reopened"]) == (1, True)
+    assert [series["instanceNumbers"]["count"] for series in left["study"]["series"]] == [1]
+
+
+def test_a_rejected_object_reopens_a_settled_study_too(matched: Desk) -> None:
+    matched.receive(dicom(rejection_note(9, study=STUDY, rejects=(5,), patient="PAT1")))
+    matched.wait(60)
+    matched.receive(dicom(ct(5, study=STUDY, patient="PAT1", accession="A1")))
+    matched.wait(60)
+    assert last(matched, "study.settled")["reopened"]
+
+
+def test_an_older_header_that_comes_later_leaves_the_same_warnings(tmp_path: Path) -> None:
+    def header(study: str, modified: str) -> bytes:
+        original = Dataset()
+        original.AttributeModificationDateTime = modified
+        return ct(1, study=study, patient="PAT1", OriginalAttributesSequence=[original])
+
+    older, newer = header(STUDY, "20260101120000"), header(f"{STUDY}.2", "20260102120000")
+    ends = []
+    for name, sequence in (("forward", (older, newer)), ("back", (newer, older))):
+        (tmp_path / name).mkdir()
+        desk = Desk(tmp_path / name)
+        for body in sequence:
+            desk.receive(dicom(body))
+        ends.append({uid: (desk.verdict(uid), desk.study(uid).departures) for uid in (STUDY, f"{STUDY}.2")})
+    assert ends[0] == ends[1]
+    assert ends[0][STUDY] == (("pending", "no-instances"), {(f"{ROOT}.3.1", f"{STUDY}.2")})
+
+
+def test_a_consumer_of_ready_alone_hears_of_it_again_when_a_link_comes_back(tmp_path: Path) -> None:
+    def only_ready(channel: Channel) -> Channel:
+        return replace(channel, destination=replace(channel.destination, events=("study.ready", "study.unlinked")))
+
+    desk = Desk(tmp_path, [only_ready(channel) for channel in CHANNELS])
+    desk.receive(hl7(orm(1, accession="A1")), dicom(ct(1, study=STUDY, patient="PAT1", accession="A1")))
+    desk.wait(60)
+    desk.receive(hl7(orm(1, control="CA", status="CA", accession="A1", time="20261123093000")))
+    desk.receive(hl7(orm(1, control="UC", accession="A1", time="20261123094000")))
+    assert desk.take() == ["study.ready", "study.unlinked", "study.ready"]
+    assert last(desk, "study.ready")["correlation"]["previous"]["verdict"] == "conflict"
