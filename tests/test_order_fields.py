@@ -150,7 +150,7 @@ def test_each_field_of_the_events_orders_is_the_field_of_the_message(tmp_path: P
         "messageControlID": "C1",
         "channel": "orders",
     }
-    expected = {**ORDER, "scheduledSteps": [{**STEP, **more_of_the_step}]}
+    expected = {**ORDER, "scheduledSteps": [{**STEP, **more_of_the_step}], "replaces": None, "parent": None}
     assert list(order) == list(expected), "names and sequence of DESIGN 3.4"
     for field, value in expected.items():
         assert order[field] == value, field

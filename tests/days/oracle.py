@@ -262,11 +262,11 @@ class _Day:
             listed = [number for number in study.accessions() if number.value == value]
             its = [order for order in left if keys[id(order)][1] and order.is_one_of(listed)]
             kept += _kept(study, its, keys, study.requests_of(value), sure)
-            if _of_two_sites(_strongest(its, keys), study):
+            if _of_two_sites(_strongest(its, keys), study, keys):
                 reasons.add("several-orders")
         if not kept:
             kept = _kept(study, left, keys, study.requests(), sure)
-            if _of_two_sites(_strongest(left, keys), study):
+            if _of_two_sites(_strongest(left, keys), study, keys):
                 reasons.add("several-orders")
         together = {self.people.compare(one.identity, other.identity) for one, other in combinations(kept, 2)}
         if "different" in together:
@@ -336,7 +336,7 @@ def _kept(
         order
         for order in named
         if order in strongest
-        or (id(order) in sure and not any(_of_two_sites([order, one], study) for one in strongest))
+        or (id(order) in sure and not any(_of_two_sites([order, one], study, keys) for one in strongest))
     ]
 
 
@@ -349,11 +349,15 @@ def _named(orders: list[Order], request: Request) -> list[Order]:
     return [order for order in by_procedure or possible if request.step and order.step == request.step] or by_procedure
 
 
-def _of_two_sites(orders: Sequence[Order], study: _Study) -> bool:
-    """Whether a number of the study could be that of either of two orders, whose numbers are those of two sites."""
+def _of_two_sites(orders: Sequence[Order], study: _Study, keys: dict[int, tuple[bool, ...]]) -> bool:
+    """Whether a number of the study could be that of either of two orders, whose numbers are those of two sites.
+
+    It does not matter of two that Study Instance UIDs name.
+    """
     return any(
         equal(number, one) and equal(number, other) and not comparable(one, other)
         for pair in combinations(orders, 2)
+        if not all(keys[id(order)][0] for order in pair)
         for stated, ones, others in (
             (study.accessions(), *(order.accessions for order in pair)),
             (study.fillers(), *([order.filler] for order in pair)),
