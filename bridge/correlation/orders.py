@@ -35,10 +35,6 @@ class Orders:
         """The orders that have one of these keys, by id."""
         return self.named(self._by_key.owners(keys))
 
-    def load(self, keys: Collection[Pair]) -> list[Order]:
-        """The same, for many keys ahead of time."""
-        return self.under(keys)
-
     def named(self, ids: Collection[str]) -> list[Order]:
         missing = {order_id for order_id in ids if order_id not in self._known}
         if missing:

@@ -208,6 +208,17 @@ def _may_be_one(updates: Sequence[Update], others: Sequence[Update]) -> bool:
     return "same" in found and "different" not in found
 
 
+def _is_used_anew(update: Update, order: Order) -> bool:
+    """Whether a placer gives the number of an order of somebody else to a new one."""
+    if update.group.control != "NW":
+        return False
+    return any(
+        earlier.message.time <= update.message.time
+        and People(()).compare(identity(earlier.message.patient), identity(update.message.patient)) == "different"
+        for earlier in order.updates
+    )
+
+
 def _joined(
     orders: Sequence[Order],
     updates: Sequence[Update],
@@ -233,6 +244,7 @@ def _joined(
             order
             for order in alike
             if len(sites) < 2 and (update.procedure is None or order.procedure in (None, update.procedure))
+            if not _is_used_anew(update, order)
         ]
         update.shared = len(targets) > 1
         found += [(order, update) for order in targets]
