@@ -35,7 +35,7 @@ _STEADY_LOAD = 1 / 3  # of what the bridge drains
 _STEADY_SECONDS = 10  # at most
 _WARM_UP = 0.2  # of a steady load is not counted: the first answers pay for what a process does only once
 _STORED = (10_000, 100_000, 1_000_000)  # orders
-_STORED_MESSAGES, _STORED_ROUNDS = 500, 3  # at most: of each kind in each run, and runs
+_STORED_MESSAGES, _STORED_ROUNDS = 500, 4  # at most: of each kind in each run, and runs
 
 
 @dataclass
@@ -142,9 +142,13 @@ def _report_stored(results: dict[int, Stored]) -> None:
             f"processor time {median(found.cpu_per_message) * 1000:.3f} ms a message, "
             f"database {found.database_bytes / 1e9:.1f} GB"
         )
-    speeds = [found.per_second for found in results.values()]
-    ratios = [most / fewest for fewest, most in zip(speeds[0], speeds[-1], strict=True)]
-    print(f"  most / fewest      {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+    fewest, most = results[min(results)], results[max(results)]
+    ratios = [after / before for before, after in zip(fewest.per_second, most.per_second, strict=True)]
+    cpu = median(most.cpu_per_message) / median(fewest.cpu_per_message)
+    print(
+        f"  most / fewest      {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}) messages/s, "
+        f"{cpu:.3f} processor time"
+    )
 
 
 def _report_reading(readings: dict[str, Reading]) -> None:

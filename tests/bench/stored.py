@@ -9,7 +9,7 @@ from time import monotonic
 from bodies import latest
 from known_orders import fill
 from programs import Kind, both_kinds, bridge
-from runs import drain, swallow
+from runs import Drained, drain, swallow
 
 from bridge.localbroker import LocalBroker
 
@@ -29,8 +29,8 @@ def measure_stored(
 ) -> dict[int, Stored]:
     """By number of orders. Every round goes through all sizes, to and fro, each with `messages` of either kind.
 
-    Each database holds the other half of every pair from the beginning, and keeps what a round leaves there: 2,000
-    messages change nothing about its size.
+    Each database holds the other half of every pair from the beginning, and keeps what a round leaves there: a few
+    thousand messages change nothing about its size.
     """
     orders, objects = _prepared(node, folder / "known", messages * rounds)
     results = {}
@@ -42,13 +42,15 @@ def measure_stored(
         say(f"{size:,} orders stored in {results[size].fill_seconds:.0f} s")
     for number in range(rounds):
         now = slice(number * messages, (number + 1) * messages)
-        for size in sizes if number % 2 else sizes[::-1]:
-            drained = [
-                drain(node, *bridge(node.url, _some(kind, now), folder / str(size))) for kind in (orders, objects)
-            ]
-            results[size].per_second.append(2 / sum(1 / one.per_second for one in drained))
-            results[size].cpu_per_message.append(sum(one.cpu_per_message for one in drained) / 2)
-            say(f"round {number + 1} of {rounds}, {size:,} orders: {results[size].per_second[-1]:,.0f} messages/s")
+        drained: dict[int, list[Drained]] = {size: [] for size in sizes}
+        for kind in (orders, objects):
+            for size in sizes if number % 2 else sizes[::-1]:
+                drained[size].append(drain(node, *bridge(node.url, _some(kind, now), folder / str(size))))
+        for size, both in drained.items():
+            results[size].per_second.append(len(both) / sum(1 / one.per_second for one in both))
+            results[size].cpu_per_message.append(sum(one.cpu_per_message for one in both) / len(both))
+        speeds = ", ".join(f"{size:,} orders: {found.per_second[-1]:,.0f}" for size, found in results.items())
+        say(f"round {number + 1} of {rounds}, messages/s with {speeds}")
     return results
 
 

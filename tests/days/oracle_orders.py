@@ -210,13 +210,9 @@ def _may_be_one(updates: Sequence[Update], others: Sequence[Update]) -> bool:
 
 def _is_used_anew(update: Update, order: Order) -> bool:
     """Whether a placer gives the number of an order of somebody else to a new one."""
-    if update.group.control != "NW":
-        return False
-    return any(
-        earlier.message.time <= update.message.time
-        and People(()).compare(identity(earlier.message.patient), identity(update.message.patient)) == "different"
-        for earlier in order.updates
-    )
+    patient = identity(update.message.patient)
+    known = [identity(other.message.patient) for other in order.updates]
+    return update.group.control == "NW" and all(People(()).compare(one, patient) == "different" for one in known)
 
 
 def _joined(

@@ -1,4 +1,4 @@
-"""The long run: `python -m tests.days.run DAYS [--seed N] [--processes N]`.
+"""The long run: `python -m tests.days.run DAYS [--seed N] [--processes N]`. Every other day people decide, too.
 
 Ends with 1 and the first counterexample, made as small as it gets, when the bridge, the bridge with the same day in
 another sequence, and the oracle do not all say the same.
@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from tests.days.harness import Discrepancy, Hospital
 from tests.days.hospital import day
+from tests.days.messages import Day
 
 _SHARE = 500  # days of one task, which share a database
 _TOGETHER = 10  # days whose batches share transactions
@@ -52,14 +53,18 @@ def run(first_seed: int, days: int) -> tuple[int, tuple[int, str] | None]:
     with hospital() as engines:
         for start in range(first_seed, first_seed + days, _TOGETHER):
             seeds = range(start, min(start + _TOGETHER, first_seed + days))
-            found = engines.run([day(Random(seed)) for seed in seeds], Random(start))
+            found = engines.run([day_of(seed) for seed in seeds], Random(start))
             if found:
                 return start - first_seed, _described(engines, found[0], seeds)
     return days, None
 
 
+def day_of(seed: int) -> Day:
+    return day(Random(seed), by_people=seed % 2 == 1)
+
+
 def _described(engines: Hospital, found: Discrepancy, seeds: range) -> tuple[int, str]:
-    seed = next(seed for seed in seeds if day(Random(seed)) == found.day)
+    seed = next(seed for seed in seeds if day_of(seed) == found.day)
     return seed, str(engines.minimised(found, Random(seed)))
 
 
