@@ -29,8 +29,8 @@ def measure_stored(
 ) -> dict[int, Stored]:
     """By number of orders. Every round goes through all sizes, to and fro, each with `messages` of either kind.
 
-    Each database holds the other half of every pair from the beginning, and keeps what a round leaves there: a few
-    thousand messages change nothing about its size.
+    Each database holds the other half of every pair from the beginning, and keeps what the rounds leave there: little
+    beside ten thousand orders, and the same in each.
     """
     orders, objects = _prepared(node, folder / "known", messages * rounds)
     results = {}

@@ -268,14 +268,15 @@ class _Day:
             kept = _kept(study, left, keys, study.requests(), sure)
             if _of_two_sites(_strongest(left, keys), study, keys):
                 reasons.add("several-orders")
-        together = {self.people.compare(one.identity, other.identity) for one, other in combinations(kept, 2)}
-        if "different" in together:
-            reasons.add("several-orders")
+        same = {id(one) for one in kept if self._compare(one, patients) == "same"}
+        for one, other in combinations(kept, 2):
+            comparison = self.people.compare(one.identity, other.identity)
+            if comparison == "different" or (comparison == "unknown" and not {id(one), id(other)} <= same):
+                reasons.add("several-orders")
         if any(id(order) not in sure for order in kept):
             reasons.add("patient-unverified")
         if reasons:
-            possible = {"several-orders"} if "unknown" in together else set()
-            return Expected("ambiguous", frozenset(reasons | possible))
+            return Expected("ambiguous", frozenset(reasons))
         return Expected("matched", orders=frozenset(order.name for order in kept))
 
     def _compare(self, order: Order, patients: Sequence[Identity]) -> Comparison:
