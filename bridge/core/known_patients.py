@@ -115,6 +115,11 @@ def _speaks_for_itself(said: PatientStatement, who: Identity) -> bool:
 
 
 def _all(newest: tuple[Identifier, ...], who: Identity) -> tuple[Identifier, ...]:
-    """The newest identifiers first, then the order's own others."""
+    """The newest identifiers first, then the order's own others.
+
+    A message that leaves out the issuer of a number that the order states does not open it to other issuers.
+    """
+    issued = {i.value for i in who.identifiers if _issued(i)}
+    newest = tuple(i for i in newest if _issued(i) or i.value not in issued)
     stated = {(i.value, i.issuer, i.type_code) for i in newest}
     return *newest, *(i for i in who.identifiers if (i.value, i.issuer, i.type_code) not in stated)

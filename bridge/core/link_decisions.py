@@ -44,12 +44,15 @@ def named_by(reference: OrderReference, order: Order, policy: Policy = DEFAULT_P
     """Whether a person who named an order so may have meant this one.
 
     By its id; else by its filler, else its placer order number, else its accession number, the first of these that
-    both state, where neither the requested procedure nor, under one placer order, the accession number is another.
+    both state, where neither the requested procedure nor, under one placer order, the accession number is another. An
+    order without the filler order number or the requested procedure ID that was named is another one.
     """
     if reference.id == order.id:
         return True
     procedure = order.requested_procedure_id
-    if procedure and reference.requested_procedure_id not in (None, procedure.value):
+    if reference.requested_procedure_id not in (None, procedure and procedure.value):
+        return False
+    if reference.filler_order_number and not order.filler_order_number:
         return False
     pairs = (
         (reference.filler_order_number, order.filler_order_number),

@@ -104,10 +104,23 @@ def _narrowed(
     several requested procedures, and then has the Study Instance UID of one of them.
     """
     strong = {one.order.id for one in strongest}
-    named = {one.order.id: one for item in items for one in _strongest(_named(item, orders, policy))}
-    if strong.isdisjoint(named):
-        return []
-    return [one for one in named.values() if one.order.id in strong or one.patient is Comparison.SAME]
+    named = [(one, item) for item in items for one in _strongest(_named(item, orders, policy))]
+    first = [one for one, _ in named if one.order.id in strong]
+    found = {
+        one.order.id: one
+        for one, item in named
+        if one in first or (first and one.patient is Comparison.SAME and not _is_elsewhere(one.order, first, item))
+    }
+    return list(found.values())
+
+
+def _is_elsewhere(order: Order, first: Iterable[Compared], item: Request) -> bool:
+    """Whether an item that states no issuer would reach beyond the issuer of the accession number that is meant."""
+    return (item.accession_number is None or item.accession_number.issuer is None) and any(
+        a.value == b.value and not comparable_issuers(a.issuer, b.issuer)
+        for one in first
+        for a, b in product(order.accession_numbers, one.order.accession_numbers)
+    )
 
 
 def _named(item: Request, orders: Iterable[Compared], policy: Policy) -> list[Compared]:

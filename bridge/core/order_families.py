@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from bridge.core.identifiers import comparable_issuers, designator
 from bridge.core.model import Identifier, OrderUpdate, Stated
 from bridge.core.order_numbers import LEVELS, number, same_number
-from bridge.core.order_status import moment
+from bridge.core.order_status import moment, rank
 from bridge.core.patients import Comparison, Identity, compare
 from bridge.core.struct import encode
 
@@ -118,8 +118,8 @@ def _homes(
     for named in turn:
         own = named.number
         known = [(group, one) for group, one in stating.get(own.value, ()) if same_number(own, one)] if own else []
-        if level != "filler" and named.update.order_control == "NW":  # under a number that is used again
-            known = [one for one in known if _compared(named.update, one[0]) is not Comparison.DIFFERENT]
+        if level != "filler" and named.update.order_control == "NW":
+            known = [(group, one) for group, one in known if not _shares_only_number(level, named.update, group)]
         certain = {group.name: group for group, one in known if own and _issued(own) == _issued(one)}
         found = certain or _guessed(level, named.update, known)
         yield (
@@ -131,6 +131,17 @@ def _homes(
             ],
             not certain,
         )
+
+
+def _shares_only_number(level: str, update: OrderUpdate, group: _Group) -> bool:
+    """Whether a new order (NW) has a number that is used again: what has another number too is somebody else's.
+
+    It is not where that was moved to its patient later on: then its first message is no new order.
+    """
+    if group.name[0] == level or _compared(update, group) is not Comparison.DIFFERENT:
+        return False
+    first = min(group.members, key=lambda member: (moment(member), rank(member), encode(member)))
+    return moment(first) <= moment(update) or first.order_control == "NW"
 
 
 def _issued(identifier: Identifier) -> bool:

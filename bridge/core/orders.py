@@ -6,6 +6,7 @@ An order is never patched: it is assembled each time from everything that is kno
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -147,24 +148,28 @@ def _begun_anew(
 ) -> int:
     """From where on it is another patient's, by a new order (NW) under a used number: nothing before is its own."""
     earlier = [said in elsewhere for said in whose]
-    new = (
-        i for i, update in enumerate(updates) if update.order_control == "NW" and not earlier[i] and any(earlier[:i])
+    begun = (
+        i + 1
+        for i, (before, now) in enumerate(pairwise(earlier))
+        if before and not now and updates[i + 1].order_control == "NW"
     )
-    return next(new, 0)
+    return max(begun, default=0)
 
 
 def _whose(updates: Iterable[OrderUpdate]) -> list[_Said | None]:
     """What each update, oldest first, states of its patient, or the one before it that states anything.
 
-    One that gives no identifiers is about the patient of the one before.
+    One that gives no identifiers is about the patient of the one before, whose facility says whose numbers they are.
     """
     whose: list[_Said | None] = []
+    where: str | None = None
     meant: tuple[Identifier, ...] | UnsetType = UNSET
     said: _Said | None = None
     for update in updates:
         if _states_patient(update):
-            meant = meant if update.patient_identifiers is UNSET else update.patient_identifiers
-            said = (update.source.sending_facility, meant, update.patient_names, update.birth_date, update.sex)
+            if update.patient_identifiers is not UNSET or meant is UNSET:
+                where, meant = update.source.sending_facility, update.patient_identifiers
+            said = (where, meant, update.patient_names, update.birth_date, update.sex)
         whose.append(said)
     return whose
 

@@ -68,14 +68,14 @@ def about_current_patient(
 ) -> list[PatientStatement]:
     """Those about the person whose identifiers were stated last, the oldest first.
 
-    An order that is moved to another patient keeps nothing of the earlier one. A statement without an identifier is
-    about the patient of the one before it.
+    An order that is moved to another patient keeps nothing of the earlier one, even where the other one's number was
+    used for several people. A statement without an identifier is about the patient of the one before it.
     """
     oldest_first = sorted(statements, key=_age)
     meant: list[Identifier] = []
     about = []
     for statement in oldest_first:
-        meant = person_identifiers(Identity(statement.identifiers or ()), persons) or meant
+        meant = of_one_person(statement.identifiers or (), persons.policy) or meant
         about.append(meant)
     return [
         statement

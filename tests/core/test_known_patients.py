@@ -66,6 +66,14 @@ def test_the_further_numbers_that_a_message_about_the_patient_s_own_states_are_c
     assert ids(made.identity.identifiers) == "100 7 5"
 
 
+def test_a_message_that_leaves_the_issuer_out_does_not_open_the_patient_s_number_to_other_issuers() -> None:
+    newborn = person("1^A", "Doe^Baby", "1970-01-02")
+    merges = Persons([merge("3^A", into="1", facility="B")])
+    made = known(newborn, states("1", "Roe^Zoe", "1970-01-02", facility="B"), persons=merges)
+
+    assert compare(made.identity, who("3^A", "Roe^Zoe", "1970-01-02"), merges) is Comparison.DIFFERENT
+
+
 def test_an_older_message_adds_to_compare_by_and_changes_nothing_that_is_published() -> None:
     made = known(replace(JANE, sex=None), states("100^HOSP", "Maiden^Jane", "1970-01-30", "F", at=""))
 

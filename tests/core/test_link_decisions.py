@@ -63,6 +63,11 @@ def test_an_order_is_named_by_its_strongest_number_that_both_state(reference: Or
     assert named_by(said, FULL) is named
 
 
+@pytest.mark.parametrize("without", [order("", placer="P1^HIS", rp="R1"), order("F1^RIS", placer="P1^HIS")])
+def test_an_order_without_what_a_person_named_it_by_is_another_one(without: Order) -> None:
+    assert not named_by(replace(reference_to(FULL), id="o-gone"), without)
+
+
 def test_an_order_is_named_by_its_id_whatever_became_of_its_numbers() -> None:
     assert named_by(OrderReference(FULL.id, filler_order_number=Identifier("F7", "ORC-3.1")), FULL)
 

@@ -630,6 +630,24 @@ SITUATIONS = {
         "F1 F2 F3",
         warned="procedure-unresolved study-instance-uid-differs",
     ),
+    "an rp id reaches no order of another issuer's accession number": Situation(
+        [header(uid="1.1", requests=(request("A1", rp="R1"), request("A1", rp="R2")))],
+        [
+            jane_s("F1", accession="A1^NORTH", rp="R1", uid="1.1"),
+            jane_s("F2", accession="A1^SOUTH", rp="R2", uid="1.2"),
+        ],
+        MATCHED,
+        "F1",
+    ),
+    "a request item that states the issuer reaches the order of its accession number": Situation(
+        [header(uid="1.1", requests=(request("A1^NORTH", rp="R1"), request("A1^SOUTH", rp="R2")))],
+        [
+            jane_s("F1", accession="A1^NORTH", rp="R1", uid="1.1"),
+            jane_s("F2", accession="A1^SOUTH", rp="R2", uid="1.2"),
+        ],
+        MATCHED,
+        "F1 F2",
+    ),
     "an rp id that no order has narrows nothing": Situation(
         [header(requests=(request("A1", rp="R7", step="S3x"),))],
         THREE,

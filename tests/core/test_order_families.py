@@ -92,6 +92,33 @@ def test_a_placer_order_becomes_the_filler_order_that_is_assigned_to_it() -> Non
     assert (made.patient.identifiers, accessions([made])) == (JANE.identifiers, ["A1"])
 
 
+def test_a_placer_order_that_was_moved_as_it_became_a_filler_order_is_no_second_one() -> None:
+    made = only(
+        update(placer="P1", accession="A1", patient=JANE, time=EARLY),
+        update("F1", placer="P1", accession="A1", control="XO", patient=JOHN, time=LATE),
+    )
+
+    assert made.patient.identifiers == JOHN.identifiers
+
+
+def test_a_placer_order_whose_number_is_used_again_for_another_patient_stays_the_first_one_s() -> None:
+    orders = made_of(
+        update(placer="P1", accession="A1", patient=JANE, time=EARLY),
+        update("F1", placer="P1", accession="A2", control="NW", patient=JOHN, time=LATE),
+    )
+
+    assert [(filler(o), o.patient.identifiers) for o in orders] == [("", JANE.identifiers), ("F1", JOHN.identifiers)]
+
+
+def test_a_placer_order_is_moved_by_a_message_that_writes_its_issuer_in_full() -> None:
+    made = only(
+        update(placer="P1^HIS", accession="A1", patient=JANE, time=EARLY),
+        update(placer="P1^HIS&1.2.3&ISO", accession="A1", control="XO", patient=JOHN, time=LATE),
+    )
+
+    assert made.patient.identifiers == JOHN.identifiers
+
+
 def test_a_message_without_filler_number_is_about_the_one_of_several_that_has_its_accession_number() -> None:
     assert statuses(
         update("F1", placer="P1", accession="A1"),

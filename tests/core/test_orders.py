@@ -149,6 +149,17 @@ def test_a_new_order_for_another_patient_under_a_used_number_has_nothing_of_the_
     assert (made.study_instance_uids, made.accession_numbers) == ((), ())
 
 
+def test_a_new_order_that_follows_the_move_to_its_patient_begins_nothing_anew() -> None:
+    made = only(
+        update("F1", placer="P1", uid="1.1", accession="A1", patient=JANE, control="SC", time=EARLY),
+        update("F1", placer="P1", control="XO", patient=JOHN, time=NOON),
+        update(placer="P1", control="NW", patient=JOHN, time=LATE),
+    )
+
+    assert made.filler_order_number
+    assert (accessions([made]), [uid.value for uid in made.study_instance_uids]) == (["A1"], ["1.1"])
+
+
 def test_an_order_that_is_moved_to_another_patient_says_nothing_of_why_it_was_placed_for_the_first() -> None:
     made = only(
         update("F1", uid="1.1", reason="HIV", patient=JANE, time=EARLY),

@@ -472,6 +472,12 @@ def test_numbers_of_two_issuers_are_two_patients_unless_a_merge_joins_them() -> 
     assert known(*statements, persons=Persons([merge("1^A", into="2^B")])) == ("2", "Roe^Jane Doe^Jane", "")
 
 
+def test_an_order_that_is_moved_to_a_number_used_for_several_people_keeps_nothing_of_the_earlier_patient() -> None:
+    used_again = Persons([merge("T^A", into="4^A"), merge("T^A", into="5^A")])
+
+    assert known(stated(EARLY, "1^A", "Doe^Jane"), stated(LATE, "T^A"), persons=used_again) == ("T", "", "")
+
+
 def test_fractions_of_a_second_and_missing_times_have_their_place() -> None:
     assert known(stated("", "1", "A^A"), stated(NOON, "1", "B^B"), stated("2026-01-01T12:00:00.5Z", "1", "C^C")) == (
         "1",

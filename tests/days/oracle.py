@@ -4,7 +4,7 @@ It reads the plain values of the messages, never a fact, and must not import any
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import combinations, groupby, permutations, product
 from operator import or_
@@ -131,10 +131,15 @@ class _Day:
 
     def _identify(self, order: Order) -> None:
         """Its newest numbers; every name and birth date that was stated of the same person (4.1, 4.3)."""
-        stated = [(update.message.facility, identity(update.message.patient)) for update in order.updates]
+        stated: list[tuple[str, Identity]] = []
+        numbers: tuple[str, frozenset[Number]] = ("", frozenset())
+        for update in order.updates:  # one without a number is about the patient of the one before
+            one = identity(update.message.patient)
+            numbers = (update.message.facility, one.numbers) if one.numbers else numbers
+            stated.append((numbers[0], replace(one, numbers=numbers[1])))
         newest = next(((place, one) for place, one in reversed(stated) if one.numbers), ("", NOBODY))
-        order.facility, numbers = newest[0], newest[1].numbers
-        own = Identity(numbers, frozenset(), frozenset())
+        order.facility = newest[0]
+        own = Identity(newest[1].numbers, frozenset(), frozenset())
         for _, one in stated:
             if not self._is_another(newest[1], one):
                 own |= Identity(frozenset(), one.names, one.birth_dates)
@@ -269,9 +274,12 @@ class _Day:
             if _of_two_sites(_strongest(left, keys), study, keys):
                 reasons.add("several-orders")
         same = {id(one) for one in kept if self._compare(one, patients) == "same"}
-        for one, other in combinations(kept, 2):
+        for one, other in combinations({id(order): order for order in kept}.values(), 2):
             comparison = self.people.compare(one.identity, other.identity)
-            if comparison == "different" or (comparison == "unknown" and not {id(one), id(other)} <= same):
+            told_apart = one.identity != other.identity or one.identity == NOBODY
+            if comparison == "different" or (
+                comparison == "unknown" and told_apart and not {id(one), id(other)} <= same
+            ):
                 reasons.add("several-orders")
         if any(id(order) not in sure for order in kept):
             reasons.add("patient-unverified")

@@ -88,7 +88,9 @@ def _status(control: str, status: str, before: str | None) -> str | None:
         return "on-hold"
     if status:
         return {"CA": "cancelled", "DC": "discontinued", "CM": "completed", "IP": "started", "SC": "scheduled"}[status]
-    if control == "SC" or (control not in ("NW", "RO") and before in ("completed", "started")):
+    if control == "SC":
+        return None
+    if control not in ("NW", "RO") and before in ("completed", "started"):
         return before  # a change or a release does not undo what was done
     return "scheduled"
 
@@ -209,10 +211,13 @@ def _may_be_one(updates: Sequence[Update], others: Sequence[Update]) -> bool:
 
 
 def _is_used_anew(update: Update, order: Order) -> bool:
-    """Whether a placer gives the number of an order of somebody else to a new one."""
+    """Whether a placer gives the number of an order of somebody else to a new one, before or after that one."""
     patient = identity(update.message.patient)
     known = [identity(other.message.patient) for other in order.updates]
-    return update.group.control == "NW" and all(People(()).compare(one, patient) == "different" for one in known)
+    first = min(order.updates, key=lambda other: (other.message.time, _rank(other.message)))
+    moved = update.message.time < first.message.time and first.group.control != "NW"
+    strangers = all(People(()).compare(one, patient) == "different" for one in known)
+    return update.group.control == "NW" and strangers and not moved
 
 
 def _joined(

@@ -83,21 +83,21 @@ class People:
     def __init__(self, messages: Sequence[Message]) -> None:
         self.reach: dict[Number, set[Number]] = {}
         steps: set[tuple[Number, Number]] = set()
+        apart = self._taken_apart(messages)
         for message in messages:
             if isinstance(message, Merge):
-                into = identity(message.patient).numbers
-                steps |= set(product(into, into))
-                steps |= set(product(identity(Patient(message.prior)).numbers, into))
+                into, prior = identity(message.patient).numbers, identity(Patient(message.prior)).numbers
+                if not _any_apart(product(prior, into), apart):
+                    steps |= set(product(into, into)) | set(product(prior, into))
             elif isinstance(message, Link) and message.event == "A24":
                 pairs = _pairs(message)
-                if not any(
+                if not _any_apart(pairs, apart) and not any(
                     pair in pairs
                     for later in messages
                     if isinstance(later, Link) and later.event == "A37" and later.time >= message.time
                     for pair in _pairs(later)
                 ):
                     steps |= pairs
-        steps -= self._taken_out(messages)
         for node in {node for step in steps for node in step}:
             reached, todo = {node}, [node]
             while todo:
@@ -107,17 +107,12 @@ class People:
                 todo += new
             self.reach[node] = reached
 
-    def _taken_out(self, messages: Sequence[Message]) -> set[tuple[Number, Number]]:
-        """What people took back with `bridge unmerge`; the newest decision about two numbers holds."""
-        newest: dict[frozenset[Number], str] = {}
+    def _taken_apart(self, messages: Sequence[Message]) -> list[tuple[Number, Number]]:
+        """The numbers that people took apart with `bridge unmerge`; the newest decision about two numbers holds."""
+        newest: dict[frozenset[Number], PersonUnmerge] = {}
         for message in sorted((one for one in messages if isinstance(one, PersonUnmerge)), key=lambda one: one.time):
-            pair = (
-                Number(message.patient.value, message.patient.site),
-                Number(message.prior.value, message.prior.site),
-            )
-            newest[frozenset(pair)] = message.kind
-        undone = [tuple(pair) for pair, kind in newest.items() if kind == "unmerge"]
-        return {step for pair in undone for step in product(pair, pair)}
+            newest[frozenset(Number(one.value, one.site) for one in (message.patient, message.prior))] = message
+        return [(one.patient, one.prior) for one in newest.values() if one.kind == "unmerge"]
 
     def _one(self, one: Number, other: Number) -> bool:
         return bool(self.reach[one] & self.reach[other])
@@ -202,6 +197,13 @@ class People:
         if any(self.same(*pair) for pair in pairs):
             return "same"
         return "different" if any(comparable(*pair) for pair in pairs) else "unknown"
+
+
+def _any_apart(joined: Iterable[tuple[Number, Number]], apart: Sequence[tuple[Number, Number]]) -> bool:
+    """Whether a merge or link, which counts as a whole or not at all, joins numbers that people took apart."""
+    return any(
+        equal(one, a) and equal(other, b) for pair in joined for one, other in (pair, pair[::-1]) for a, b in apart
+    )
 
 
 def _pairs(message: Link) -> set[tuple[Number, Number]]:
