@@ -46,7 +46,7 @@ def as_known(order: Order, updates: Iterable[PatientUpdate], persons: Persons) -
     ]
     patient = newest_fields([*own, *to_publish])
     known = stated_identity(patient, [*own, *to_publish, *earlier, *merged])
-    beside_own = newest_fields([*own, *(s for s in to_publish if _states_one_of(s, who, persons))])
+    beside_own = newest_fields([*own, *(s for s in to_publish if _states_one_of(s, who, where, persons))])
     return replace(order, patient=patient, identity=replace(known, identifiers=_all(beside_own.identifiers, who)))
 
 
@@ -87,11 +87,16 @@ def _means(
     return any(persons.reaches(a, b) for a, b in pairs) and _agrees(said, who)
 
 
-def _states_one_of(said: PatientStatement, who: Identity, persons: Persons) -> bool:
-    """Whether it names one of these numbers itself: a number that only merges lead to starts no further comparison."""
+def _states_one_of(said: PatientStatement, who: Identity, where: str | None, persons: Persons) -> bool:
+    """Whether it certainly names one of these numbers itself.
+
+    A number that only merges or a guessed issuer lead to starts no further comparison: that would join two people.
+    """
+    one_place = where is not None and said.sending_facility == where
     stated = person_identifiers(Identity(said.identifiers or ()), persons)
     return any(
         comparable_numbers(number(a), number(b), persons.policy)
+        and ((_issued(a) and _issued(b)) or (one_place and not _issued(a) and not _issued(b)))
         for a in person_identifiers(who, persons)
         for b in stated
     )
@@ -115,11 +120,6 @@ def _speaks_for_itself(said: PatientStatement, who: Identity) -> bool:
 
 
 def _all(newest: tuple[Identifier, ...], who: Identity) -> tuple[Identifier, ...]:
-    """The newest identifiers first, then the order's own others.
-
-    A message that leaves out the issuer of a number that the order states does not open it to other issuers.
-    """
-    issued = {i.value for i in who.identifiers if _issued(i)}
-    newest = tuple(i for i in newest if _issued(i) or i.value not in issued)
+    """The newest identifiers first, then the order's own others."""
     stated = {(i.value, i.issuer, i.type_code) for i in newest}
     return *newest, *(i for i in who.identifiers if (i.value, i.issuer, i.type_code) not in stated)

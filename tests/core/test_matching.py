@@ -638,6 +638,7 @@ SITUATIONS = {
         ],
         MATCHED,
         "F1",
+        warned="request-without-order",
     ),
     "a request item that states the issuer reaches the order of its accession number": Situation(
         [header(uid="1.1", requests=(request("A1^NORTH", rp="R1"), request("A1^SOUTH", rp="R2")))],

@@ -235,6 +235,7 @@ class _Day:
             if isinstance(message, PersonLink)
             and message.study == uid
             and order.is_named_by(*([number] if number else [] for number in (message.filler, message.placer)))
+            and (order.filler or not message.filler)
             and (order.procedure or "") == message.requested_procedure
         ]
         return max(about, key=lambda one: one.time) if about else None
@@ -295,7 +296,9 @@ class _Day:
 
     def _keys(self, order: Order, study: _Study, patients: Sequence[Identity]) -> tuple[bool, ...]:
         """Which rules link the two, the strongest first (4.2)."""
-        of_patients = {number.value for one in (order.identity, *patients) for number in one.numbers}
+        numbers = {number for one in (order.identity, *patients) for number in one.numbers}
+        merged = {into for number in order.identity.numbers for into in self.people.reach.get(number, ())}
+        of_patients = {number.value for number in numbers | merged}
 
         def share(ones: Iterable[Number | None], others: Iterable[Number]) -> bool:
             return any(
@@ -335,17 +338,21 @@ def _kept(
 ) -> list[Order]:
     """The strongest; those that requests name, if one of them is among the strongest.
 
-    No request adds an order of another site, or one whose patient nobody can tell.
+    No request adds an order of another site, unless it says so, or one whose patient nobody can tell.
     """
     strongest = _strongest(orders, keys)
-    named = [order for request in requests for order in _strongest(_named(orders, request), keys)]
-    if not any(order in named for order in strongest):
+    named = [(order, request) for request in requests for order in _strongest(_named(orders, request), keys)]
+    if not any(order in strongest for order, _ in named):
         return strongest
+
+    def is_elsewhere(order: Order, request: Request) -> bool:
+        says_so = request.accession is not None and request.accession.site is not None
+        return not says_so and any(_of_two_sites([order, one], study, keys) for one in strongest)
+
     return [
         order
-        for order in named
-        if order in strongest
-        or (id(order) in sure and not any(_of_two_sites([order, one], study, keys) for one in strongest))
+        for order, request in named
+        if order in strongest or (id(order) in sure and not is_elsewhere(order, request))
     ]
 
 

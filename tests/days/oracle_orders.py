@@ -34,6 +34,7 @@ class Order:
     step: str = ""
     status: str | None = None
     appointment_cancelled: bool = False  # and not made anew
+    appointment_alone: bool = False  # it was about this order alone
     cancelled_alone: bool = False  # by a message about this one alone
     one_of_several: bool = False
     identity: Identity = NOBODY
@@ -57,12 +58,14 @@ class Order:
         if status and (alone or not self.cancelled_alone):
             self.status = status
             self.cancelled_alone = status == "cancelled" and alone
-            if status == "scheduled":
-                self.appointment_cancelled = False
+            if status == "scheduled" and (alone or not self.appointment_alone):
+                self.appointment_cancelled = self.appointment_alone = False
 
-    def appoint(self, appointment: Appointment) -> None:
-        if appointment.event in ("S12", "S13", "S14", "S15"):
-            self.appointment_cancelled = appointment.event == "S15"
+    def appoint(self, appointment: Appointment, alone: bool) -> None:
+        if appointment.event in ("S12", "S13", "S14"):
+            self.appointment_cancelled = self.appointment_alone = False
+        elif appointment.event == "S15" and self.status in (None, "scheduled", "on-hold"):
+            self.appointment_cancelled, self.appointment_alone = True, alone
 
     @property
     def is_cancelled(self) -> bool:
@@ -141,13 +144,17 @@ def orders(messages: Sequence[Message]) -> list[Order]:
         lambda update: update.accessions[0] if update.accessions else None,
         lambda order: order.accessions[0] if order.accessions else None,
     )
+    booked: list[tuple[Order, list[Appointment]]] = []
     for order in orders:
         order.updates.sort(key=updates.index)
         folded = _fold(order.updates, order.one_of_several)
         named = [
             one for one in ordered if isinstance(one, Appointment) and folded.is_named_by(one.fillers, one.placers)
         ]
-        order.__dict__.update(_fold(order.updates, order.one_of_several, named, ordered).__dict__)
+        booked.append((order, named))
+    for order, named in booked:
+        alone = [one for one in named if sum(one in its for _, its in booked) == 1]
+        order.__dict__.update(_fold(order.updates, order.one_of_several, named, alone, ordered).__dict__)
     return orders
 
 
@@ -155,6 +162,7 @@ def _fold(
     updates: list[Update],
     one_of_several: bool,
     appointments: Sequence[Appointment] = (),
+    alone: Sequence[Appointment] = (),
     sequence: Sequence[Message] = (),
 ) -> Order:
     order = Order(updates, one_of_several=one_of_several)
@@ -167,7 +175,7 @@ def _fold(
         )
     for one in happened:
         if isinstance(one, Appointment):
-            order.appoint(one)
+            order.appoint(one, one in alone)
         else:
             order.apply(one)
     return order

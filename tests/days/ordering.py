@@ -168,6 +168,8 @@ def change_status(world: World) -> None:
 def _replace(world: World, order: Order) -> None:
     """RP cancels the order, RO in the same message or in one of its own is its successor."""
     successor = new_order(world, order.person, order.site, order.kind)
+    if not order.filler and successor.placer == order.placer:  # under its only number it would be the same order
+        successor.placer = world.next("P", order.site)
     if world.chance(0.4) and (order.filler or order.placer) and (successor.filler or successor.placer):
         successor.accession = order.accession
     old, new = group_of(world, order, world.r.choice(("RP", "RU"))), group_of(world, successor, "RO")
