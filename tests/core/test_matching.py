@@ -648,6 +648,7 @@ SITUATIONS = {
         ],
         MATCHED,
         "F1 F2",
+        warned="study-instance-uid-differs",
     ),
     "an rp id that no order has narrows nothing": Situation(
         [header(requests=(request("A1", rp="R7", step="S3x"),))],
