@@ -109,18 +109,15 @@ def _narrowed(
     found = {
         one.order.id: one
         for one, item in named
-        if one in first or (first and one.patient is Comparison.SAME and not _is_elsewhere(one.order, first, item))
+        if one in first or (first and one.patient is Comparison.SAME and not _is_elsewhere(one, first, item))
     }
     return list(found.values())
 
 
-def _is_elsewhere(order: Order, first: Iterable[Compared], item: Request) -> bool:
-    """Whether an item that states no issuer would reach beyond the issuer of the accession number that is meant."""
-    return (item.accession_number is None or item.accession_number.issuer is None) and any(
-        a.value == b.value and not comparable_issuers(a.issuer, b.issuer)
-        for one in first
-        for a, b in product(order.accession_numbers, one.order.accession_numbers)
-    )
+def _is_elsewhere(one: Compared, first: Iterable[Compared], item: Request) -> bool:
+    """Whether an item that states no issuer would reach beyond the issuer of the orders that are meant."""
+    says_so = item.accession_number is not None and item.accession_number.issuer is not None
+    return not says_so and any(_of_two_issuers(one, own) for own in first)
 
 
 def _named(item: Request, orders: Iterable[Compared], policy: Policy) -> list[Compared]:
@@ -149,13 +146,16 @@ def _of_several_issuers(orders: Sequence[Compared]) -> bool:
     Neither procedure nor step IDs tell these apart: they are no more than counters of each issuer.
     """
     by_number = [one for one in orders if not one.shares(STUDY_INSTANCE_UID)]
-    keys = [[key for key in one.shared if key.received.issuer is None] for one in by_number]
+    return any(_of_two_issuers(one, other) for one, other in combinations(by_number, 2))
+
+
+def _of_two_issuers(one: Compared, other: Compared) -> bool:
     return any(
         a.rule == b.rule
-        and a.received.value == b.received.value
+        and a.received == b.received
+        and a.received.issuer is None
         and not comparable_issuers(a.ordered.issuer, b.ordered.issuer)
-        for ours, theirs in combinations(keys, 2)
-        for a, b in product(ours, theirs)
+        for a, b in product(one.shared, other.shared)
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from bridge.core.identifiers import comparable_issuers, designator
 from bridge.core.model import Identifier, OrderUpdate, Stated
-from bridge.core.order_numbers import LEVELS, number, same_number
+from bridge.core.order_numbers import LEVELS, named_by, number, same_number
 from bridge.core.order_status import moment, rank
 from bridge.core.patients import Comparison, Identity, compare
 from bridge.core.struct import encode
@@ -25,9 +25,6 @@ def by_order(updates: Iterable[OrderUpdate]) -> list[tuple[Name, list[OrderUpdat
         for group in _groups(updates)
         for procedure, members in _by_requested_procedure(group.members)
     ]
-
-
-_LAST = len(LEVELS) - 1
 
 
 class _Named(NamedTuple):
@@ -54,11 +51,12 @@ def _groups(updates: Iterable[OrderUpdate]) -> list[_Group]:
     """
     turns: dict[tuple[int, int], list[_Named]] = defaultdict(list)
     for update in updates:
-        index, own = next(((i, one) for i, level in enumerate(LEVELS) if (one := number(update, level))), (_LAST, None))
+        level = named_by(update)
+        own = number(update, level)
         namespace, universal = designator(own.issuer if own else None)
         # what an order is called by this message: by its whole content where it has no number
-        name = LEVELS[index], own.value if own else encode(update).hex(), universal or namespace
-        turns[index, 0 if universal else 1 if namespace else 2].append(_Named(update, own, name))
+        name = level, own.value if own else encode(update).hex(), universal or namespace
+        turns[LEVELS.index(level), 0 if universal else 1 if namespace else 2].append(_Named(update, own, name))
     groups: list[_Group] = []
     for (index, _), turn in sorted(turns.items()):
         groups += _joined(LEVELS[index], turn, groups)
@@ -206,10 +204,13 @@ def _called(group: _Group, level: str, update: OrderUpdate) -> set[str]:
 
 
 def _agreeing(update: OrderUpdate, groups: list[_Group]) -> list[_Group]:
-    """Of several orders that a message may be about, those with its accession number and requested procedure ID.
+    """Of several orders that a message may be about, those with its patient, accession number and requested procedure.
 
-    Where none has it, those that state none; where all state another one, the message is about none of them.
+    Of the patient it may be that all are moved to another one. Where none has such a number, those that state none;
+    where all state another one, the message is about none of them.
     """
+    if len(groups) > 1:
+        groups = [group for group in groups if _compared(update, group) is not Comparison.DIFFERENT] or groups
     if len(groups) > 1 and (accession := number(update, "accession")):
         groups = _stating(accession.value, [(group, _called(group, "accession", update)) for group in groups])
     if len(groups) > 1 and (procedure := _procedure(update)):

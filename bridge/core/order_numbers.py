@@ -17,6 +17,11 @@ def number(update: OrderUpdate, level: str) -> Identifier | None:
     return stated if stated and not is_placeholder(stated.value) else None
 
 
+def named_by(update: OrderUpdate) -> str:
+    """The level of the number that an update names its order by."""
+    return next((level for level in LEVELS if number(update, level)), LEVELS[-1])
+
+
 def same_number(one: Identifier, other: Identifier) -> bool:
     """Equal values whose issuers do not rule it out."""
     return one.value == other.value and comparable_issuers(one.issuer, other.issuer)

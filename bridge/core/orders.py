@@ -27,7 +27,7 @@ from bridge.core.model import (
     Stated,
 )
 from bridge.core.order_families import Name, by_order
-from bridge.core.order_numbers import LEVELS, is_named_by, number, replaces_itself
+from bridge.core.order_numbers import LEVELS, is_named_by, named_by, number, replaces_itself
 from bridge.core.order_status import OrderFact, course, in_sequence, is_known_control, rank
 from bridge.core.patients import Identity, about_current_patient, newest_fields, stated_identity
 from bridge.core.struct import Value
@@ -121,7 +121,7 @@ def _fold(name: Name, history: Iterable[OrderFact], shared: Container[int]) -> O
     patient = newest_fields(own)
     elsewhere = set(whose) - {astuple(one)[1:-1] for one in own} - {None} if len(own) < len(statements) else ()
     newest: dict[str, Any] = {}
-    begun = _begun_anew(updates, whose, elsewhere)
+    begun = _begun_anew(name[0], updates, whose, elsewhere)
     facts = facts[facts.index(updates[begun]) :] if begun else facts
     for update, said in zip(updates[begun:], whose[begun:], strict=True):
         fields = _OF_ANY_PATIENT if said in elsewhere else _NEWEST
@@ -144,14 +144,17 @@ def _fold(name: Name, history: Iterable[OrderFact], shared: Container[int]) -> O
 
 
 def _begun_anew(
-    updates: Sequence[OrderUpdate], whose: Sequence[_Said | None], elsewhere: Container[_Said | None]
+    level: str, updates: Sequence[OrderUpdate], whose: Sequence[_Said | None], elsewhere: Container[_Said | None]
 ) -> int:
-    """From where on it is another patient's, by a new order (NW) under a used number: nothing before is its own."""
+    """From where on it is another patient's, by a new order (NW) under a used number: nothing before is its own.
+
+    One that names the order by less, such as its placer order number alone, is about the order that there is.
+    """
     earlier = [said in elsewhere for said in whose]
     begun = (
         i + 1
         for i, (before, now) in enumerate(pairwise(earlier))
-        if before and not now and updates[i + 1].order_control == "NW"
+        if before and not now and updates[i + 1].order_control == "NW" and named_by(updates[i + 1]) == level
     )
     return max(begun, default=0)
 

@@ -119,6 +119,16 @@ def test_a_placer_order_is_moved_by_a_message_that_writes_its_issuer_in_full() -
     assert made.patient.identifiers == JOHN.identifiers
 
 
+def test_a_message_under_a_number_that_two_patients_orders_have_is_about_its_own_patient_s() -> None:
+    orders = made_of(
+        update(placer="P1", accession="A1", patient=JANE, time=EARLY),
+        update("F1", placer="P1", accession="A2", patient=JOHN, time=NOON),
+        update(placer="P1", control="CA", patient=JANE, time=LATE),
+    )
+
+    assert [(filler(o), o.status) for o in orders] == [("", "cancelled"), ("F1", "scheduled")]
+
+
 def test_a_message_without_filler_number_is_about_the_one_of_several_that_has_its_accession_number() -> None:
     assert statuses(
         update("F1", placer="P1", accession="A1"),

@@ -160,6 +160,18 @@ def test_a_new_order_that_follows_the_move_to_its_patient_begins_nothing_anew() 
     assert (accessions([made]), [uid.value for uid in made.study_instance_uids]) == (["A1"], ["1.1"])
 
 
+def test_a_new_order_under_less_than_the_order_s_own_number_begins_nothing_anew() -> None:
+    made = only(
+        update(placer="P1", patient=JANE, time=EARLY),
+        update(
+            "F1", placer="P1", accession="A1", control="XO", patient=person("", "Smith^John", "1955-12-24"), time=NOON
+        ),
+        update(placer="P1", patient=JOHN, time=LATE),
+    )
+
+    assert (made.patient.identifiers, accessions([made])) == (JOHN.identifiers, ["A1"])
+
+
 def test_an_order_that_is_moved_to_another_patient_says_nothing_of_why_it_was_placed_for_the_first() -> None:
     made = only(
         update("F1", uid="1.1", reason="HIV", patient=JANE, time=EARLY),

@@ -236,9 +236,15 @@ class _Day:
             and message.study == uid
             and order.is_named_by(*([number] if number else [] for number in (message.filler, message.placer)))
             and (order.filler or not message.filler)
-            and (order.procedure or "") == message.requested_procedure
+            and (order.procedure or "") in (message.requested_procedure, *self._any_procedure(message))
         ]
         return max(about, key=lambda one: one.time) if about else None
+
+    def _any_procedure(self, message: PersonLink) -> list[str]:
+        """What was named without a requested procedure is each that the order has now, where none is without one."""
+        numbers = (message.filler, message.placer)
+        exact = any((one.filler, one.placer, one.procedure or "") == (*numbers, "") for one in self.orders)
+        return [] if exact or message.requested_procedure else [one.procedure or "" for one in self.orders]
 
     def _alone(self, uid: str, study: _Study) -> Expected:
         """Without the links of people."""
@@ -297,7 +303,8 @@ class _Day:
     def _keys(self, order: Order, study: _Study, patients: Sequence[Identity]) -> tuple[bool, ...]:
         """Which rules link the two, the strongest first (4.2)."""
         numbers = {number for one in (order.identity, *patients) for number in one.numbers}
-        merged = {into for number in order.identity.numbers for into in self.people.reach.get(number, ())}
+        known = [number for number in order.identity.numbers if self.people.identifies(number)]
+        merged = {into for number in known for into in self.people.reach.get(number, ())}
         of_patients = {number.value for number in numbers | merged}
 
         def share(ones: Iterable[Number | None], others: Iterable[Number]) -> bool:
@@ -359,7 +366,7 @@ def _kept(
 def _named(orders: list[Order], request: Request) -> list[Order]:
     """By requested procedure ID, then by scheduled procedure step ID, which is unique only within the former."""
     accession = request.accession
-    about = [order for order in orders if not _value(accession) or order.is_one_of([accession])]
+    about = [order for order in orders if not (_value(accession) and order.accessions) or order.is_one_of([accession])]
     by_procedure = [order for order in about if request.requested_procedure == order.procedure]
     possible = [order for order in about if not (request.requested_procedure and order.procedure)]
     return [order for order in by_procedure or possible if request.step and order.step == request.step] or by_procedure

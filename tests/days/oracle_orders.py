@@ -35,7 +35,7 @@ class Order:
     status: str | None = None
     appointment_cancelled: bool = False  # and not made anew
     appointment_alone: bool = False  # it was about this order alone
-    cancelled_alone: bool = False  # by a message about this one alone
+    away_alone: bool = False  # cancelled, discontinued or held by a message about this one alone
     one_of_several: bool = False
     identity: Identity = NOBODY
     facility: str = ""  # of the message that its numbers come from
@@ -55,9 +55,11 @@ class Order:
         self.step = self.step if update.step is None else update.step
         status = _status(group.control, group.status, self.status)
         alone = not update.shared and (update.procedure is not None or not self.one_of_several)
-        if status and (alone or not self.cancelled_alone):
-            self.status = status
-            self.cancelled_alone = status == "cancelled" and alone
+        if status in ("cancelled", "discontinued", "on-hold"):
+            self.status = status if alone or not self.away_alone or status == "cancelled" else self.status
+            self.away_alone = self.away_alone or alone
+        elif status and (alone or not self.away_alone):
+            self.status, self.away_alone = status, False
             if status == "scheduled" and (alone or not self.appointment_alone):
                 self.appointment_cancelled = self.appointment_alone = False
 
@@ -220,12 +222,15 @@ def _may_be_one(updates: Sequence[Update], others: Sequence[Update]) -> bool:
 
 def _is_used_anew(update: Update, order: Order) -> bool:
     """Whether a placer gives the number of an order of somebody else to a new one, before or after that one."""
-    patient = identity(update.message.patient)
-    known = [identity(other.message.patient) for other in order.updates]
     first = min(order.updates, key=lambda other: (other.message.time, _rank(other.message)))
     moved = update.message.time < first.message.time and first.group.control != "NW"
-    strangers = all(People(()).compare(one, patient) == "different" for one in known)
-    return update.group.control == "NW" and strangers and not moved
+    return update.group.control == "NW" and _is_for_another(update, order.updates) and not moved
+
+
+def _is_for_another(update: Update, updates: Sequence[Update]) -> bool:
+    """Whether it states a patient who is none of those of other updates."""
+    patient = identity(update.message.patient)
+    return all(People(()).compare(identity(one.message.patient), patient) == "different" for one in updates)
 
 
 def _joined(
@@ -255,10 +260,18 @@ def _joined(
             if len(sites) < 2 and (update.procedure is None or order.procedure in (None, update.procedure))
             if not _is_used_anew(update, order)
         ]
-        update.shared = len(targets) > 1
-        found += [(order, update) for order in targets]
+        own_patient = [order for order in targets if not _is_for_another(update, order.updates)]
+        found += [(order, update) for order in own_patient or targets]
         if not targets:
             left.append(update)
+    for update in [update for update in updates if update not in left]:
+        mates = [one for one in left if number(one) == number(update) and not _is_for_another(update, [one])]
+        its = [order for order, one in found if one is update]
+        if mates and all(_is_for_another(update, order.updates) for order in its):
+            found = [(order, one) for order, one in found if one is not update]
+            left.append(update)
+    for _, update in found:
+        update.shared = sum(one is update for _, one in found) > 1
     for order, update in found:
         order.updates.append(update)
     return _apart(left, number)
