@@ -59,10 +59,14 @@ class StudyFacts(Value):
 
 
 class Study(NamedTuple):
-    """What is known of a study: each distinct statement of its objects, and what follows from them all."""
+    """What is known of a study: each distinct statement of its objects, and what follows from them all.
+
+    `patients` are those that the statements give, `whole` all of them together: what each leaves out, another may say.
+    """
 
     statements: tuple[Statement, ...]
     patients: tuple[Identity, ...]
+    whole: Identity
     keys: tuple[Key, ...]
     persons: Persons
 
@@ -71,7 +75,19 @@ def study_of(statements: Iterable[Statement], persons: Persons = NO_MERGES) -> S
     """The study that these statements make up; their sequence does not matter."""
     said = tuple(sorted(dict.fromkeys(statements), key=encode))
     patients = tuple(dict.fromkeys(identity(s.patient) for s in said))
-    return Study(said, patients, study_keys(said), persons)
+    whole = Identity(
+        identifiers=tuple(dict.fromkeys(number for who in patients for number in who.identifiers)),
+        names=tuple(dict.fromkeys(name for who in patients for name in who.names)),
+        birth_dates=tuple(dict.fromkeys(date for who in patients for date in who.birth_dates)),
+        sex=next((who.sex for who in patients if who.sex), None),
+    )
+    return Study(said, patients, whole, _without_patients(study_keys(said), (whole,), persons), persons)
+
+
+def _without_patients(keys: Iterable[Key], patients: Iterable[Identity], persons: Persons) -> tuple[Key, ...]:
+    """A value that is an identifier of the patient, an earlier or a merged one too, is no key (DESIGN 4.2)."""
+    values = persons.values_of(number for who in patients for number in who.identifiers)
+    return tuple(key for key in keys if key.number.value not in values)
 
 
 class SharedKey(NamedTuple):
@@ -86,7 +102,7 @@ class Compared(NamedTuple):
     """One order beside the study.
 
     `shared` are the keys they share, strongest first; `differing` those of which both state another value. `who` is the
-    one of the study's patient statements that decided the comparison `patient`.
+    one of the study's patient statements, or all of them together, that decided the comparison `patient`.
     """
 
     order: Order
@@ -100,14 +116,15 @@ class Compared(NamedTuple):
 
 
 def compared(order: Order, study: Study) -> Compared:
-    ours = order_keys(order)
+    ours = _without_patients(order_keys(order), (identity(order.patient), order.identity), study.persons)
     shared = tuple(
         SharedKey(a.rule, a.number, b.number)
         for a in ours
         for b in study.keys
         if a.rule == b.rule and same_number(a.number, b.number, study.persons.policy)
     )
-    outcomes = [(compare(order.identity, who, study.persons), who) for who in study.patients]
+    patients = dict.fromkeys((*study.patients, study.whole))
+    outcomes = [(compare(order.identity, who, study.persons), who) for who in patients]
     for decisive in (Comparison.DIFFERENT, Comparison.SAME, Comparison.UNKNOWN):  # one difference is enough
         if (who := next((who for outcome, who in outcomes if outcome is decisive), None)) is not None:
             return Compared(order, shared, _differing(ours, shared, study), decisive, who)

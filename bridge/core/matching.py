@@ -43,7 +43,7 @@ from bridge.core.link_decisions import age, decided_about
 from bridge.core.model import Identifier, LinkDecision
 from bridge.core.narrowing import meant, requests_without_order
 from bridge.core.orders import Order
-from bridge.core.patients import Comparison, Identity, compare, identity
+from bridge.core.patients import Comparison, compare, identity
 from bridge.core.persons import NO_MERGES, Persons
 from bridge.core.rules import ACCESSION_NUMBER, RULES, STUDY_INSTANCE_UID, replaces
 
@@ -272,13 +272,13 @@ class _Case:
         def together(one: Compared, other: Compared) -> bool:
             ours, theirs, persons = one.order.identity, other.order.identity, self.study.persons
             outcome = compare(ours, theirs, persons)
-            if outcome is Comparison.UNKNOWN and (ours != theirs or ours == Identity()):
-                same = [
-                    [compare(identity, who, persons) is Comparison.SAME for who in self.study.patients]
-                    for identity in (ours, theirs)
-                ]
-                return any(map(all, zip(*same, strict=True)))
-            return outcome is not Comparison.DIFFERENT
+            if outcome is not Comparison.UNKNOWN or _are_one_order(one.order, other.order):
+                return outcome is not Comparison.DIFFERENT
+            same = [
+                [compare(identity, who, persons) is Comparison.SAME for who in self.study.patients]
+                for identity in (ours, theirs)
+            ]
+            return (ours == theirs and bool(ours.names)) or any(map(all, zip(*same, strict=True)))
 
         return all(together(one, other) for one, other in combinations(orders, 2))
 
@@ -295,6 +295,13 @@ class _Case:
             if not one.shared
         }
         return {order_id: codes for order_id, codes in reasons.items() if codes}
+
+
+def _are_one_order(one: Order, other: Order) -> bool:
+    """Whether they are two requested procedures of one filler, else placer order."""
+    if one.filler_order_number or other.filler_order_number:
+        return one.filler_order_number == other.filler_order_number
+    return one.placer_order_number is not None and one.placer_order_number == other.placer_order_number
 
 
 def _overridden(finding: Finding) -> Finding:

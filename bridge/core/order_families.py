@@ -49,11 +49,14 @@ def _groups(updates: Iterable[OrderUpdate]) -> list[_Group]:
     mean, and joins none of them; a number that may be two issuers' means none. Among numbers with equally full issuers
     "the same" is transitive.
     """
+    updates = list(updates)
+    universals = _universals(updates)
     turns: dict[tuple[int, int], list[_Named]] = defaultdict(list)
     for update in updates:
         level = named_by(update)
         own = number(update, level)
         namespace, universal = designator(own.issuer if own else None)
+        universal = universal or universals.get((level, own.value if own else "", namespace), "")
         # what an order is called by this message: by its whole content where it has no number
         name = level, own.value if own else encode(update).hex(), universal or namespace
         turns[LEVELS.index(level), 0 if universal else 1 if namespace else 2].append(_Named(update, own, name))
@@ -61,6 +64,17 @@ def _groups(updates: Iterable[OrderUpdate]) -> list[_Group]:
     for (index, _), turn in sorted(turns.items()):
         groups += _joined(LEVELS[index], turn, groups)
     return groups
+
+
+def _universals(updates: Iterable[OrderUpdate]) -> dict[Name, str]:
+    """By level, number and namespace: the universal ID that it is written with, if one: both are one issuer."""
+    stated = ((level, one) for update in updates for level in LEVELS if (one := number(update, level)))
+    found: dict[Name, set[str]] = defaultdict(set)
+    for level, one in stated:
+        namespace, universal = designator(one.issuer)
+        if namespace and universal:
+            found[level, one.value, namespace].add(universal)
+    return {written: min(known) for written, known in found.items() if len(known) == 1}
 
 
 def _joined(level: str, turn: Sequence[_Named], groups: Sequence[_Group]) -> list[_Group]:

@@ -36,7 +36,8 @@ _BY_STATUS = {
     "RP": "cancelled",
     "SC": "scheduled",
 }
-_TAKES_AWAY = frozenset({"cancelled", "discontinued"})
+_RANKS = {"discontinued": 2, "cancelled": 3}  # at one moment: new before other before what takes the order away
+_TAKES_AWAY = frozenset(_RANKS)
 _SUSPENDS = _TAKES_AWAY | {"on-hold"}
 _BOOKED = frozenset({"S12", "S13", "S14"})
 _CALLED_OFF = "S15"
@@ -68,10 +69,10 @@ def _when(said: OrderFact) -> tuple[str, int]:
 def rank(said: OrderFact) -> int:
     """Which of two statements of one time is the newer: the higher."""
     if isinstance(said, Appointment):
-        return 2 if said.event == _CALLED_OFF else 1
+        return _RANKS["cancelled"] if said.event == _CALLED_OFF else 1
     if replaces_itself(said):
-        return 3
-    return 0 if said.order_control == "NW" else 2 if _status(said) in _TAKES_AWAY else 1
+        return _RANKS["cancelled"] + 1
+    return 0 if said.order_control == "NW" else _RANKS.get(_status(said) or "", 1)
 
 
 def _status(update: OrderUpdate) -> str | None:

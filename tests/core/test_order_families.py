@@ -119,11 +119,12 @@ def test_a_placer_order_is_moved_by_a_message_that_writes_its_issuer_in_full() -
     assert made.patient.identifiers == JOHN.identifiers
 
 
-def test_a_message_under_a_number_that_two_patients_orders_have_is_about_its_own_patient_s() -> None:
+@pytest.mark.parametrize("cancelled", ["P1^HIS", "P1^HIS&1.2.3&ISO"])
+def test_a_message_under_a_number_that_two_patients_orders_have_is_about_its_own_patient_s(cancelled: str) -> None:
     orders = made_of(
-        update(placer="P1", accession="A1", patient=JANE, time=EARLY),
-        update("F1", placer="P1", accession="A2", patient=JOHN, time=NOON),
-        update(placer="P1", control="CA", patient=JANE, time=LATE),
+        update(placer="P1^HIS", accession="A1", patient=JANE, time=EARLY),
+        update("F1", placer="P1^HIS", accession="A2", patient=JOHN, time=NOON),
+        update(placer=cancelled, control="CA", patient=JANE, time=LATE),
     )
 
     assert [(filler(o), o.status) for o in orders] == [("", "cancelled"), ("F1", "scheduled")]

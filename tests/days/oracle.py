@@ -150,7 +150,10 @@ class _Day:
             forth, back = self._reaches(order, own, message, said), self._reaches(order, own, message, said, back=True)
             if forth or back:
                 order.identity |= Identity(frozenset(), said.names, said.birth_dates)
-            if forth and any(one == other for one, other in product(own.numbers, said.numbers)):
+            if forth and any(
+                one == other and (one.site or order.facility == message.facility)
+                for one, other in product(own.numbers, said.numbers)
+            ):
                 patients.append((message.time, said.numbers))
         latest = max((update.message.time for update in order.updates if update.message.patient.numbers), default=-1)
         newer = [one for one in patients if one[0] >= latest]
@@ -186,7 +189,7 @@ class _Day:
         for one, other in product(own.numbers, said.numbers):
             pair = (other, one) if back else (one, other)
             with_issuers = bool(one.site and other.site)
-            of_one_sender = not one.site and not other.site and order.facility == message.facility
+            of_one_sender = order.facility == message.facility
             if self.people.certainly_reaches(*pair) and (with_issuers or of_one_sender):
                 return True
             if self.people.reaches(*pair) and self.people.may_be_same(said, own):
@@ -283,6 +286,8 @@ class _Day:
         same = {id(one) for one in kept if self._compare(one, patients) == "same"}
         for one, other in combinations({id(order): order for order in kept}.values(), 2):
             comparison = self.people.compare(one.identity, other.identity)
+            if one.filler and one.filler == other.filler:
+                continue  # two procedures of one order
             told_apart = one.identity != other.identity or one.identity == NOBODY
             if comparison == "different" or (
                 comparison == "unknown" and told_apart and not {id(one), id(other)} <= same

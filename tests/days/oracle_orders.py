@@ -60,7 +60,7 @@ class Order:
             self.away_alone = self.away_alone or alone
         elif status and (alone or not self.away_alone):
             self.status, self.away_alone = status, False
-            if status == "scheduled" and (alone or not self.appointment_alone):
+            if alone or not self.appointment_alone:
                 self.appointment_cancelled = self.appointment_alone = False
 
     def appoint(self, appointment: Appointment, alone: bool) -> None:
@@ -227,6 +227,12 @@ def _is_used_anew(update: Update, order: Order) -> bool:
     return update.group.control == "NW" and _is_for_another(update, order.updates) and not moved
 
 
+def _latest(updates: Sequence[Update], until: Update) -> Update:
+    """The last that states a patient by then, or else the first one."""
+    stated = [one for one in updates if identity(one.message.patient) != NOBODY] or updates
+    return next((one for one in reversed(stated) if one.message.time <= until.message.time), stated[0])
+
+
 def _is_for_another(update: Update, updates: Sequence[Update]) -> bool:
     """Whether it states a patient who is none of those of other updates."""
     patient = identity(update.message.patient)
@@ -260,7 +266,7 @@ def _joined(
             if len(sites) < 2 and (update.procedure is None or order.procedure in (None, update.procedure))
             if not _is_used_anew(update, order)
         ]
-        own_patient = [order for order in targets if not _is_for_another(update, order.updates)]
+        own_patient = [order for order in targets if not _is_for_another(update, [_latest(order.updates, update)])]
         found += [(order, update) for order in own_patient or targets]
         if not targets:
             left.append(update)
