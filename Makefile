@@ -4,8 +4,9 @@ BIN := .venv/bin
 
 FUZZED := hl7 dicom instance_number hl7_xml dicom_xml dicom_json
 FUZZ_SECONDS ?= 600
+CHAOS_SECONDS ?= 120
 
-.PHONY: setup demo test check bench fuzz schemas
+.PHONY: setup demo test check bench chaos fuzz schemas
 
 setup: .venv/.complete
 
@@ -30,6 +31,10 @@ check: setup          # what CI runs
 
 bench: setup          # speed, as ratios on one machine
 	$(BIN)/python tests/bench/bench.py
+
+chaos: setup          # bridges, broker and database killed at random for CHAOS_SECONDS, on each database
+	$(BIN)/python -m tests.chaos.run --seconds $(CHAOS_SECONDS) --database sqlite
+	$(BIN)/python -m tests.chaos.run --seconds $(CHAOS_SECONDS) --database postgresql --processes 3
 
 fuzz: $(addprefix fuzz-,$(FUZZED))  # each reader with mutated real input, FUZZ_SECONDS each; make -j2 fuzz runs two at once
 

@@ -6,11 +6,13 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from bridge.amqp import Consumer, Publisher, SourceQueue, Topology, declare
+from bridge.amqp import DEAD, Consumer, Publisher, SourceQueue, Topology, declare
 from bridge.config import Settings, channels_place, load_channels
 from bridge.core.channel import Channel
 from bridge.core.errors import ConfigError, Unavailable
@@ -20,8 +22,12 @@ from bridge.deadlines import Deadlines
 from bridge.destinations.rabbitmq import destination
 from bridge.formats import reading
 from bridge.intake import Intake
+from bridge.monitoring import Monitoring
+from bridge.purge import Purge, Retention
 from bridge.relay import Relay
 from bridge.sources.rabbitmq import RabbitMQSource
+from bridge.store.dialects import readable_by_others
+from bridge.store.leases import release
 from bridge.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -59,8 +65,13 @@ def topology_of(channels: Sequence[Channel]) -> Topology:
     )
 
 
+def channels_by_queue(channels: Sequence[Channel]) -> dict[str, str]:
+    """The name of the channel that reads each queue."""
+    return {channel.source.queue: channel.name for channel in channels}
+
+
 def open_store(settings: Settings) -> Store:
-    """The store for `bridge run`: an empty SQLite file is brought up to the schema first.
+    """The store for `bridge run`: an empty database is brought up to the schema first.
 
     Raises:
         ConfigError: the schema is another than this version's.
@@ -68,9 +79,13 @@ def open_store(settings: Settings) -> Store:
     """
     store = Store(settings.database_url.get_secret_value())
     store.lock()
-    if store.file and store.is_empty():
+    if store.is_empty():
         store.migrate()
     store.check_schema()
+    if store.file and readable_by_others(store.file):
+        log.warning(
+            "everybody on this machine can read the database, which holds patient data: chmod 600 %s", store.file
+        )
     return store
 
 
@@ -85,24 +100,54 @@ def site_of(settings: Settings, channels: Sequence[Channel], store: Store) -> Si
     )
 
 
-class Bridge:
-    """The running service: two connections, a source, intake, deadlines, and a relay."""
+def retention_of(settings: Settings) -> Retention:
+    """How long what is stored is kept."""
+    return Retention(settings.retain_messages, settings.retain_bodies, settings.retain_studies)
 
-    def __init__(self, settings: Settings, channels: Sequence[Channel], store: Store) -> None:
-        url, topology = settings.amqp_url.get_secret_value(), topology_of(channels)
+
+def _answers(store: Store) -> bool:
+    """Whether the database takes a transaction."""
+    try:
+        with store.write() as db:
+            db.messages(["none"])
+    except Unavailable:
+        return False
+    return True
+
+
+class Bridge:
+    """The running service: two connections, a source, intake, deadlines, a relay, and purging."""
+
+    def __init__(self, settings: Settings, channels: Sequence[Channel], store: Store, monitoring: Monitoring) -> None:
+        self._store = store
+        url, topology = settings.broker_url, topology_of(channels)
 
         def prepare() -> None:
             declare(url, topology, create=settings.amqp_declare == "create")
 
         self._prepare = prepare
-        self._publisher = Publisher(url, prepare=lambda: None)
-        self._consumer = Consumer(url, topology.sources, prepare)
-        self._relay = Relay(store, destination(self._publisher, {c.name: c.destination.exchange for c in channels}))
+        self._publisher = Publisher(url, prepare, watched={DEAD: monitoring.dead_letters_answered})
+        self._consumer = Consumer(url, topology.sources, prepare, time.monotonic, monitoring.queue_answered)
+        send = destination(self._publisher, {c.name: c.destination.exchange for c in channels})
+        self._relay = Relay(store, monitoring.sending(send), time.monotonic)
         site = site_of(settings, channels, store)
         self._deadlines = Deadlines(store, site, now, time.monotonic, self._consumer.caught_up, self._relay.owe)
-        intake = Intake(store, site, now, self._relay.owe, settings.limits, self._deadlines.clock)
-        queues = {channel.source.queue: channel.name for channel in channels}
-        self._source = RabbitMQSource(self._consumer, self._publisher, queues, intake.receive)
+        owe = monitoring.owing(self._relay.owe)
+        retention = retention_of(settings)
+        keeps_bodies = retention.bodies is None or bool(retention.bodies)
+        clock = self._deadlines.clock
+        intake = Intake(store, site, now, owe, settings.limits, clock, keeps_bodies=keeps_bodies)
+        self._purge = Purge(store, site, retention, now, time.monotonic)
+        receive = monitoring.receiving(intake.receive)
+        self._source = RabbitMQSource(
+            self._consumer,
+            self._publisher,
+            channels_by_queue(channels),
+            receive,
+            answers=monitoring.asking(partial(_answers, store)),
+            now=now,
+            clock=time.monotonic,
+        )
 
     def start(self, stopping: threading.Event) -> bool:
         """Declares what is needed, waiting for the broker as long as it takes, and begins; False when told to stop.
@@ -119,18 +164,21 @@ class Bridge:
                 stopping.wait(delay)
                 delay = min(delay * 2, _LAST_DELAY)
                 continue
-            for part in (self._publisher, self._relay, self._consumer, self._source, self._deadlines):
+            for part in (self._publisher, self._relay, self._consumer, self._source, self._deadlines, self._purge):
                 part.start()
             return True
         return False
 
     def drain(self) -> bool:
         """Finishes what was delivered, publishes what is owed, and closes; says whether nothing was left."""
+        self._purge.stop()
         self._deadlines.stop()
         finished = self._source.drain(GRACE_SECONDS)
         finished = self._relay.drain(GRACE_SECONDS) and finished
         self._consumer.stop()
         self._publisher.stop()
+        with suppress(Unavailable):  # they are taken over soon, then
+            release(self._store)
         return finished
 
 
@@ -156,13 +204,19 @@ def run(settings: Settings) -> None:
     threading.excepthook = _end
     if settings.site == "default":
         log.warning("site is not set: set BRIDGE_SITE, so that events of two sites can be told apart")
-    service = Bridge(settings, channels, store)
+    queues = channels_by_queue(channels)
+    monitoring = Monitoring(store, settings.site, queues, settings.http_listen, time.monotonic, now)
+    monitoring.start()
+    service = Bridge(settings, channels, store, monitoring)
     if service.start(stopping):
+        monitoring.running()
         log.info("ready", extra={"channels": ",".join(channel.name for channel in channels), "site": settings.site})
         stopping.wait()
+        monitoring.ending()
         log.info("ending: finishing what was delivered")
         if not service.drain():
             log.warning("ended before everything was published; the rest follows at the next start")
+    monitoring.stop()
     store.close()
 
 

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 
-from bridge import __version__, amqp, app, deciding, explain, figures, inspection, sending
+from bridge import __version__, amqp, app, dead, deciding, explain, figures, inspection, purging, replaying, sending
 from bridge.config import Settings, channels_place, duration, load_channels
 from bridge.config.scenario_files import load_scenarios
 from bridge.core.channel import Channel, DataType
@@ -31,6 +30,7 @@ from bridge.terminal import (
     Json,
     Redact,
     known_store,
+    output,
     settings_of,
 )
 
@@ -40,9 +40,10 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Correlates HL7 v2 imaging orders with DICOM objects, and publishes enriched events.",
 )
-output = Console(soft_wrap=True, highlight=False, markup=False, width=None if sys.stdout.isatty() else 140)
-
 cli.add_typer(deciding.commands)
+cli.add_typer(dead.commands, name="dead")
+cli.add_typer(replaying.commands)
+cli.add_typer(purging.commands)
 
 
 def main() -> None:
@@ -118,11 +119,17 @@ def check(
 
 def _try_connections(settings: Settings, channels: list[Channel]) -> None:
     """What `bridge run` would find; nothing is created."""
-    url = settings.amqp_url.get_secret_value()
+    url, topology = settings.broker_url, app.topology_of(channels)
     with amqp.connected(url):
         print("the broker answers")
     if settings.amqp_declare == "check":
-        amqp.declare(url, app.topology_of(channels), create=False)
+        amqp.declare(url, topology, create=False)
+        print("the exchanges and queues exist")
+    else:
+        absent = amqp.compare(url, topology)
+        print(
+            f"bridge run declares {', '.join(absent)}" if absent else "the exchanges and queues are as they have to be"
+        )
     store = Store(settings.database_url.get_secret_value())
     if store.file and not store.file.exists():
         print("the database does not exist yet: bridge run creates it")
@@ -144,7 +151,7 @@ def status(context: typer.Context, as_json: Json = False) -> None:
     """The ledger: what was received and what became of it."""
     settings, file = settings_of(context)
     store = known_store(settings)
-    ledger, beside = figures.ledger(store, settings.amqp_url.get_secret_value())
+    ledger, beside = figures.ledger(store, settings.broker_url)
     if as_json:
         print(json.dumps(ledger))
     else:
@@ -247,7 +254,7 @@ def send(
     settings, _ = settings_of(context)
     channels = load_channels(channels_place(settings))
     publications = [sending.publication(file, channels, data_type) for file in files]
-    confirmations = amqp.publish(settings.amqp_url.get_secret_value(), publications)
+    confirmations = amqp.publish(settings.broker_url, publications)
     for file, publication, confirmation in zip(files, publications, confirmations, strict=True):
         print(f"{file}  {publication.exchange}  {publication.routing_key}  {confirmation}")
     if any(confirmation is not amqp.Confirmation.CONFIRMED for confirmation in confirmations):
@@ -265,7 +272,7 @@ def listen(
     """Shows events as they pass, from now on."""
     settings, _ = settings_of(context)
     exchange = load_channels(channels_place(settings))[0].destination.exchange
-    passing = amqp.events(settings.amqp_url.get_secret_value(), exchange, binding, seconds)
+    passing = amqp.events(settings.broker_url, exchange, binding, seconds)
     next(passing)
     print(f"listening on {exchange} for {binding}", file=sys.stderr, flush=True)
     for _key, body in islice(passing, count):

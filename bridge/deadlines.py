@@ -2,7 +2,7 @@
 
 The clock runs only while the source is connected and has drained its queues: after a pause nothing settles, and nothing
 is overdue, for want of messages that are waiting at the broker. It is kept in the database, so that a restart neither
-starts a wait anew nor ends it early.
+starts a wait anew nor ends it early. Of several processes one moves the clock, and only while all have caught up.
 """
 
 import logging
@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from bridge.core.errors import Unavailable
 from bridge.core.ports import Outbound
 from bridge.correlation import Correlation, Site
+from bridge.store.leases import Lease, all_caught_up
 from bridge.store.store import Store
+from bridge.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
-_TICK = 0.2  # seconds
+_TICK, _TICK_BESIDE_OTHERS = 0.2, 1.0  # seconds
 _MOST = 50  # studies of one transaction: the source gets its turn after it
 _SAVED_EVERY = 5.0  # seconds of the clock that a crash may cost
 
@@ -43,6 +45,9 @@ class Deadlines:
         self._monotonic = monotonic
         self._caught_up = caught_up
         self._owed = owed
+        self._alone = store.file is not None
+        self._lease = Lease(store, "deadlines", monotonic)
+        self._saved_every = _SAVED_EVERY if self._alone else 0.0  # the others look at what is saved
         with store.read() as db:
             self._clock = self._saved = db.clock()
         self._looked = monotonic()
@@ -68,35 +73,46 @@ class Deadlines:
         Raises:
             Unavailable: the database does not answer; the deadlines stay.
         """
-        self._move_on()
+        caught_up = all_caught_up(self._store, self._caught_up())
+        if not self._lease.held():
+            self._was_caught_up = False
+            with self._store.read() as db:
+                self._clock = self._saved = db.clock()
+            return 0
+        self._move_on(caught_up=caught_up)
         with self._store.read() as db:
-            due = db.due(self._clock, _MOST)
-        if due:
-            with self._store.write() as db:
-                due = db.due(self._clock, _MOST)  # an object may have come in between
-                correlation = Correlation(db, self._site)
-                correlation.prepare_due(due)
-                for one in due:
-                    correlation.apply_due(one, self._now(), self._clock)
-                events = correlation.save()
-                db.save_clock(self._clock)
+            is_due = bool(db.due(self._clock, 1))
+        if is_due:
+            handled, events = self._store.transact(self._handle)
             self._saved = self._clock
             self._owed(events)
-        elif self._clock - self._saved >= _SAVED_EVERY:
+            return handled
+        if self._clock - self._saved > self._saved_every:
             with self._store.write() as db:
                 db.save_clock(self._clock)
             self._saved = self._clock
-        return len(due)
+        return 0
 
-    def _move_on(self) -> None:
-        """Time counts between two looks that both found the source connected and its queues drained."""
-        looked, caught_up = self._monotonic(), self._caught_up()
+    def _handle(self, db: Transaction) -> tuple[int, list[Outbound]]:
+        """What is due, once nobody else can change its studies: an object may have come in between."""
+        correlation = Correlation(db, self._site)
+        correlation.prepare_due(db.due(self._clock, _MOST))
+        due = [one for one in db.due(self._clock, _MOST) if correlation.is_prepared(one)]
+        for one in due:
+            correlation.apply_due(one, self._now(), self._clock)
+        events = correlation.save()
+        db.save_clock(self._clock)
+        return len(due), events
+
+    def _move_on(self, *, caught_up: bool) -> None:
+        """Time counts between two looks that both found the sources connected and their queues drained."""
+        looked = self._monotonic()
         if caught_up and self._was_caught_up:
             self._clock += looked - self._looked
         self._looked, self._was_caught_up = looked, caught_up
 
     def _run(self) -> None:
-        while not self._stopping.wait(_TICK):
+        while not self._stopping.wait(_TICK if self._alone else _TICK_BESIDE_OTHERS):
             try:
                 while self.tick() == _MOST and not self._stopping.wait(0.01):
                     pass

@@ -95,7 +95,7 @@ _TROUBLE = [
 def run() -> int:
     """Shows it; 0 when everything was as stated, else 1."""
     began = time.monotonic()
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(mode=0o700, exist_ok=True)
     for left_over in FOLDER.glob("bridge.db*"):
         left_over.unlink()
     channels = starter_channels().resolve()

@@ -24,10 +24,12 @@ def ledger(store: Store, amqp_url: str) -> tuple[dict[str, Any], dict[str, dict[
     except BridgeError as error:
         print(f"bridge: dead letters are not counted: {error}", file=sys.stderr)
         dead = None
+    refused = found["refused"]["all"]  # by the broker, for good: they are among those QUEUED
+    failed = {"FAILED": refused} if refused else {}
     statuses = ("TRANSFORMED", "FILTERED", "ERROR")
     return {
         "messages": {s: found["messages"].get(s, 0) for s in statuses} | {"DUPLICATE": found["duplicates"]["all"]},
-        "outbox": {s: found["outbox"].get(s, 0) for s in ("QUEUED", "SENT", "UNROUTED")},
+        "outbox": {s: found["outbox"].get(s, 0) for s in ("QUEUED", "SENT", "UNROUTED")} | failed,
         **found["stored"],
         "studies": {verdict: found["studies"].get(verdict, 0) for verdict in Verdict},
         "dead": dead,

@@ -6,21 +6,25 @@ A message that cannot be read fails alone, and nothing is answered before it is 
 import logging
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
+from bridge import metrics
 from bridge.core.channel import DataType
+from bridge.core.decision import Verdict
 from bridge.core.errors import Invalid, Unavailable
 from bridge.core.events import RejectedData, RejectedMessage
 from bridge.core.limits import DEFAULT_LIMITS, Limits
-from bridge.core.model import Filtered, Reading
+from bridge.core.model import Filtered, Instance, Reading
 from bridge.core.ports import Inbound, Outbound, Outcome, Rejection, Verb
 from bridge.core.publishing import cloud_event, outbound, routing_keys
 from bridge.correlation import Correlation, Site, cause_of
 from bridge.formats.reading import Content, contents, read
+from bridge.store.retention import purged_rejections
 from bridge.store.rows import StoredMessage
 from bridge.store.store import Store
 from bridge.store.transaction import Transaction
@@ -49,11 +53,20 @@ class _Single(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+class _Handled(NamedTuple):
+    """What one transaction came to: the row of each message, the events owed, and what is counted of it."""
+
+    rows: list[StoredMessage]
+    events: list[Outbound]
+    outcomes: Mapping[tuple[str, str], int]  # by channel and outcome
+    verdicts: Sequence[Verdict]  # that studies came to
+
+
 class Intake:
     """Receives messages of the site's channels.
 
     `now` gives the time in RFC 3339, `clock` the seconds of `Deadlines`; `owed` is told of events as soon as they are
-    durable.
+    durable. The bodies of HL7 messages are kept unless it is told not to.
     """
 
     def __init__(
@@ -64,8 +77,11 @@ class Intake:
         owed: Callable[[Sequence[Outbound]], None],
         limits: Limits = DEFAULT_LIMITS,
         clock: Callable[[], float] = lambda: 0.0,
+        *,
+        keeps_bodies: bool = True,
     ) -> None:
         self._store = store
+        self._keeps_bodies = keeps_bodies
         self._site = site
         self._now = now
         self._owed = owed
@@ -102,28 +118,35 @@ class Intake:
 
     def _attempt(self, own_id: str, inbound: Inbound) -> Outcome | None:
         """Counts another attempt, durably, before the message is read; refuses it when there were too many."""
+
+        def count(db: Transaction) -> bool:
+            known = db.messages([own_id]).get(own_id)
+            if known and known.status == "TRANSFORMED":
+                return True
+            # The first delivery is not counted when it happens: this is at least the second.
+            attempts = known.attempts + 1 if known and known.status == "RECEIVED" else 2
+            if attempts >= _LAST_ATTEMPT:
+                return False
+            row = known or self._row(_Single(own_id, inbound, Filtered(""), len(inbound.body)))
+            db.save_messages([replace(row, status="RECEIVED", attempts=attempts)])
+            return True
+
         try:
-            with self._store.write() as db:
-                known = db.messages([own_id]).get(own_id)
-                if known and known.status != "RECEIVED":
-                    return None
-                # The first delivery is not counted when it happens: this is at least the second.
-                attempts = known.attempts + 1 if known else 2
-                if attempts < _LAST_ATTEMPT:
-                    row = known or self._row(_Single(own_id, inbound, Filtered(""), len(inbound.body)))
-                    db.save_messages([replace(row, status="RECEIVED", attempts=attempts)])
-                    return None
+            if self._store.transact(count):
+                return None
         except Unavailable:
             return _RETRY
         poison = Invalid("poison", f"handling it ended the process {_LAST_ATTEMPT - 1} times")
         return self._alone(self._unread(own_id, inbound, poison))
 
     def _forget(self, own_id: str) -> bool:
+        def forget(db: Transaction) -> None:
+            known = db.messages([own_id]).get(own_id)
+            if known and known.status == "RECEIVED":
+                db.forget_messages([own_id])
+
         try:
-            with self._store.write() as db:
-                known = db.messages([own_id]).get(own_id)
-                if known and known.status == "RECEIVED":
-                    db.forget_messages([own_id])
+            self._store.transact(forget)
         except Unavailable:
             return False
         return True
@@ -147,7 +170,8 @@ class Intake:
         channel = self._site.channels[content.message.channel]
         said = _guarded(lambda: read(content, channel, self._limits))
         warnings = content.warnings + (said.warnings if isinstance(said, Reading) else ())
-        body = zlib.compress(content.body) if channel.source.data_type is DataType.HL7V2 else None
+        kept = self._keeps_bodies and channel.source.data_type is DataType.HL7V2
+        body = zlib.compress(content.body) if kept else None
         own_id = message_id(channel.name, content.body)
         return _Single(own_id, content.message, said, len(content.body), body, warnings)
 
@@ -162,6 +186,10 @@ class Intake:
     def _stored(self, singles: Sequence[_Single]) -> Sequence[StoredMessage | None]:
         """The row of each afterwards; None where the database does not answer."""
         try:
+            most = self._store.most_messages() or len(singles)
+            if len(singles) > most:
+                parts = (singles[start : start + most] for start in range(0, len(singles), most))
+                return [row for part in parts for row in self._stored(part)]
             rows = _guarded(lambda: self._together(singles))
         except Unavailable as error:
             log.warning("not stored: %s", error, extra={"messages": len(singles)})
@@ -176,33 +204,42 @@ class Intake:
 
     def _together(self, singles: Sequence[_Single]) -> list[StoredMessage]:
         """One transaction for all."""
+        handled = self._store.transact(lambda db: self._handled(db, singles))
+        metrics.messages(handled.outcomes)
+        metrics.verdicts(handled.verdicts)
+        self._owed(handled.events)
+        return handled.rows
+
+    def _handled(self, db: Transaction, singles: Sequence[_Single]) -> _Handled:
         stored: list[StoredMessage] = []
-        with self._store.write() as db:
-            rows = db.messages({single.id for single in singles})
-            reused = _reused_message_ids(db, singles)
-            correlation = Correlation(db, self._site)
-            new = [single for single in singles if single.id not in rows or rows[single.id].status != "TRANSFORMED"]
-            correlation.prepare(
-                [fact for single in new if isinstance(single.said, Reading) for fact in single.said.facts]
-            )
-            rejections: list[Outbound] = []
-            for single in singles:
-                known = rows.get(single.id)
-                row = known or self._row(single)
-                if known and known.status != "RECEIVED" and not single.message.redelivered:
-                    row = replace(row, duplicates=row.duplicates + 1)
-                if row.status != "TRANSFORMED":
-                    row = self._apply(correlation, row, single)
-                    if row.message_id in reused:
-                        row = replace(row, warnings=(*row.warnings, "message-id-reused"))
-                    if isinstance(single.said, Invalid) and self._site.publishes(row.channel, "message.rejected"):
-                        rejections.append(self._rejected(row))
-                rows[row.id] = row
-                stored.append(row)
-            db.save_messages(list(rows.values()))
-            events = correlation.save() + db.owe(rejections)
-        self._owed(events)
-        return stored
+        outcomes: Counter[tuple[str, str]] = Counter()
+        rows = db.messages({single.id for single in singles})
+        reused = _reused_message_ids(db, singles)
+        correlation = Correlation(db, self._site)
+        new = [single for single in singles if single.id not in rows or rows[single.id].status != "TRANSFORMED"]
+        correlation.prepare([fact for single in new if isinstance(single.said, Reading) for fact in single.said.facts])
+        rejections: list[Outbound] = []
+        rejected_before = purged_rejections(db) if any(isinstance(single.said, Invalid) for single in singles) else 0
+        for single in singles:
+            known = rows.get(single.id)
+            row = known or self._row(single)
+            if known and known.status != "RECEIVED" and not single.message.redelivered:
+                row = replace(row, duplicates=row.duplicates + 1)
+            outcome = "DUPLICATE"
+            if row.status != "TRANSFORMED":
+                row = replace(row, rejections=max(row.rejections, rejected_before))
+                row = self._apply(correlation, row, single)
+                outcome = row.status
+                if row.message_id in reused:
+                    row = replace(row, warnings=(*row.warnings, "message-id-reused"))
+                if isinstance(single.said, Invalid) and self._site.publishes(row.channel, "message.rejected"):
+                    rejections.append(self._rejected(row))
+            outcomes[row.channel, outcome] += 1
+            rows[row.id] = row
+            stored.append(row)
+        db.save_messages(list(rows.values()))
+        events = correlation.save() + db.owe(rejections)
+        return _Handled(stored, events, outcomes, correlation.turned())
 
     def _apply(self, correlation: Correlation, row: StoredMessage, single: _Single) -> StoredMessage:
         """What the message does to orders and studies, and its row afterwards."""
@@ -216,7 +253,8 @@ class Intake:
                 return replace(row, status="FILTERED", reason=reason)
             case Reading(facts=facts):
                 correlation.apply(cause_of(row, self._now(), self._clock()), facts)
-                return replace(row, status="TRANSFORMED")
+                instance = next((fact.sop_instance_uid for fact in facts if isinstance(fact, Instance)), None)
+                return replace(row, status="TRANSFORMED", instance=instance)
 
     def _row(self, single: _Single) -> StoredMessage:
         """The ledger's row of a message that was not seen before."""
@@ -225,10 +263,10 @@ class Intake:
             id=single.id,
             channel=said.channel,
             status="RECEIVED",
-            message_id=said.message_id,
-            correlation_id=said.correlation_id,
+            message_id=_storable(said.message_id),
+            correlation_id=_storable(said.correlation_id),
             traceparent=_traceparent(said),
-            content_type=said.content_type,
+            content_type=_storable(said.content_type),
             size=single.size,
             received_at=self._now(),
             body=single.body,
@@ -253,6 +291,11 @@ def _traceparent(inbound: Inbound) -> str | None:
     """The trace that the message belongs to, where the header is one (W3C Trace Context, 3.2)."""
     stated = inbound.headers.get("traceparent", "")
     return stated if _TRACEPARENT.fullmatch(stated) else None
+
+
+def _storable(stated: str | None) -> str | None:
+    """A property without NUL, which PostgreSQL takes in no text."""
+    return stated.replace("\x00", "") if stated else stated
 
 
 def message_id(channel: str, body: bytes) -> str:

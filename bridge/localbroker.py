@@ -148,17 +148,19 @@ class LocalBroker:
 
     Without `folder` its files are in a temporary one, and at the end the node is killed and the folder removed. With
     `folder` it is stopped in order and the files stay: a later broker in that folder goes on with them. There are no
-    plugins, so no management interface; user and password are `guest`.
+    plugins, so no management interface; user and password are `guest`. `settings` are further lines of rabbitmq.conf.
 
     Entering and `start` raise ConfigError when there is no RabbitMQ and none can be installed, when it is too old, or
     when another broker runs in `folder`; Unavailable, with the last lines of its log, when the node does not answer.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, settings: str = "") -> None:
+        self._settings = settings
         self._temporary = folder is None
         self.folder = (folder or Path(tempfile.gettempdir(), f"hl7-dicom-bridge-{secrets.token_hex(8)}")).absolute()
         self.log = self.folder / "broker.log"
         self._ports: Ports | None = None  # known once started, kept from then on
+        self._environment: dict[str, str] = {}  # of the node and its tools, once started
         self._watcher: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
 
@@ -228,6 +230,14 @@ class LocalBroker:
         self.stop()
         self.start()
 
+    def control(self, *arguments: str) -> str:
+        """What `rabbitmqctl` answers about this node, such as to `close_all_connections`; Unavailable when it fails."""
+        command = [str(rabbitmq_server().with_name("rabbitmqctl")), "--quiet", *arguments]
+        answer = subprocess.run(command, env=self._environment, capture_output=True, text=True)  # noqa: S603 - as above
+        if answer.returncode:
+            raise Unavailable(f"rabbitmqctl {arguments[0]}: {answer.stderr.strip()}")
+        return answer.stdout
+
     def _launch(self, server: Path, ports: Ports) -> tuple[int, ...]:
         """Start watcher, epmd and node; the version of RabbitMQ, or nothing when it does not answer."""
         with self.log.open("ab") as log:
@@ -237,10 +247,11 @@ class LocalBroker:
             except BlockingIOError:
                 raise ConfigError(f"another broker runs in {self.folder}") from None
             name = _node_name(self.folder)
+            self._environment = _write_settings(self.folder, name, ports, self._settings)
             task = {
                 "epmd": [_epmd(), "-port", str(ports.epmd), "-address", _LOOPBACK],
                 "node": [str(server)],
-                "environment": _write_settings(self.folder, name, ports),
+                "environment": self._environment,
                 "folder": str(self.folder),
                 "temporary": self._temporary,
             }
@@ -289,9 +300,9 @@ def _node_name(folder: Path) -> str:
     return f"bridge-{hashlib.sha256(cookie.read_bytes()).hexdigest()[:16]}"
 
 
-def _write_settings(folder: Path, node: str, ports: Ports) -> dict[str, str]:
+def _write_settings(folder: Path, node: str, ports: Ports, further: str) -> dict[str, str]:
     """Write the node's settings, and give its environment: nothing of the user's or the system's RabbitMQ comes in."""
-    (folder / "rabbitmq.conf").write_text(_SETTINGS.format(port=ports.amqp))
+    (folder / "rabbitmq.conf").write_text(_SETTINGS.format(port=ports.amqp) + further)
     for nothing in ("advanced.config", "enabled_plugins"):
         (folder / nothing).write_text("[].\n")
     (folder / "rabbitmq-env.conf").touch()

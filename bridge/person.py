@@ -58,7 +58,8 @@ def link(store: Store, site: Site, person: Person, study: str, order: str, confi
         NotPossible: there is no such study or order, several orders have that number, or the study is never linked.
         NeedsConfirmation: contradictions forbid it that are not among those `confirmed`; nothing is changed.
     """
-    with store.write() as db:
+
+    def work(db: Transaction) -> Decided:
         found = _study(db, study)
         chosen = _order(db, order)
         decided = _apply(db, site, person, found, "link", [reference_to(chosen)], tuple(sorted(confirmed)))
@@ -74,6 +75,8 @@ def link(store: Store, site: Site, person: Person, study: str, order: str, confi
             raise NotPossible(f"the study is never linked: {decided.decision.reason}")
         return decided
 
+    return store.transact(work)
+
 
 def unlink(store: Store, site: Site, person: Person, study: str, order: str | None = None) -> Decided:
     """Forbids the link of a study to an order, or to every order that it is linked to.
@@ -81,13 +84,16 @@ def unlink(store: Store, site: Site, person: Person, study: str, order: str | No
     Raises:
         NotPossible: there is no such study or order, or the study is linked to none.
     """
-    with store.write() as db:
+
+    def work(db: Transaction) -> Decided:
         found = _study(db, study)
         linked = found.decision.orders if found.decision else ()
         orders = [_order(db, order)] if order else list(db.orders(linked).values())
         if not orders:
             raise NotPossible("the study is linked to no order")
         return _apply(db, site, person, found, "unlink", [reference_to(one) for one in orders])
+
+    return store.transact(work)
 
 
 def undo(store: Store, site: Site, person: Person, study: str, order: str | None = None) -> Decided:
@@ -96,7 +102,8 @@ def undo(store: Store, site: Site, person: Person, study: str, order: str | None
     Raises:
         NotPossible: there is no such study or order, or nobody decided anything about them.
     """
-    with store.write() as db:
+
+    def work(db: Transaction) -> Decided:
         found = _study(db, study)
         decided = [one.order for one in standing(found.decisions) if one.kind != "undo"]
         if order:
@@ -105,6 +112,8 @@ def undo(store: Store, site: Site, person: Person, study: str, order: str | None
         if not decided:
             raise NotPossible("nobody has decided anything about this")
         return _apply(db, site, person, found, "undo", decided)
+
+    return store.transact(work)
 
 
 def unmerge(
@@ -122,10 +131,13 @@ def unmerge(
         patient=_identifier(patient),
         prior=_identifier(prior),
     )
-    with store.write() as db:
+
+    def work(db: Transaction) -> tuple[Outbound, ...]:
         correlation = Correlation(db, site)
         correlation.apply_decisions(_cause(db, person, fact, ""), [fact])
         return tuple(correlation.save())
+
+    return store.transact(work)
 
 
 _Kind = Literal["link", "unlink", "undo"]
@@ -169,7 +181,7 @@ def _cause(db: Transaction, person: Person, fact: LinkDecision | Unmerge, channe
 
 def _study(db: Transaction, uid: str) -> StoredStudy:
     study = db.studies([uid])[uid]
-    if not study.revision:
+    if not study.decision:
         raise NotPossible("there is no such study")
     return study
 

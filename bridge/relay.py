@@ -2,16 +2,18 @@
 
 Events come from memory as soon as they are durable. At the start, after a failure, on overflow, and when another
 process (`bridge link`) has left some, they are read from the outbox, the oldest first, until that is empty; so nothing
-owed depends on memory.
+owed depends on memory. Of several processes one publishes for all, always from the outbox. What the broker refuses for
+itself is kept, with what follows of its study, and tried again at the next start.
 """
 
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bridge.core.errors import Unavailable
 from bridge.core.ports import Delivery, Outbound, Send
+from bridge.store.leases import Lease
 from bridge.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -19,15 +21,22 @@ log = logging.getLogger(__name__)
 _BATCH = 1000  # events; also the most that are under way
 _MOST_IN_MEMORY = 20_000  # events; beyond it they are left in the table
 _FIRST_DELAY, _LAST_DELAY = 0.1, 5.0  # seconds before another try
-_LOOK_EVERY = 1.0  # seconds between two looks for events of another process
+_LOOK_EVERY = 1.0  # seconds between two looks for events of a command beside the service
+_LOOK_BESIDE_OTHERS = 0.2  # the same where other processes leave events all the time
 
 
 class Relay:
-    """One thread that publishes what is owed. `send` answers for each event of a batch, in sequence."""
+    """One thread that publishes what is owed. `send` answers for each event of a batch, in sequence.
 
-    def __init__(self, store: Store, send: Send) -> None:
+    `monotonic` gives seconds.
+    """
+
+    def __init__(self, store: Store, send: Send, monotonic: Callable[[], float]) -> None:
         self._store = store
         self._send = send
+        self._lease = Lease(store, "relay", monotonic)
+        self._from_memory = store.file is not None  # events of other processes are in the outbox alone
+        self._look_every = _LOOK_EVERY if self._from_memory else _LOOK_BESIDE_OTHERS
         self._changed = threading.Condition()
         self._owed: deque[Outbound] = deque()
         self._behind = True  # the outbox may hold events that are not in memory
@@ -36,12 +45,21 @@ class Relay:
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
 
     def start(self) -> None:
+        """Begins; what the broker refused before is tried once more.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with self._store.write() as db:
+            db.try_refused()
         self._thread.start()
 
     def owe(self, events: Sequence[Outbound]) -> None:
         """Takes events that are in the outbox already."""
         with self._changed:
-            if not self._behind and events:
+            if not self._from_memory:
+                self._behind = self._behind or bool(events)
+            elif not self._behind and events:
                 skipped = events[0].id != self._last + 1  # another process has left some, which come first
                 self._last = events[-1].id
                 self._owed.extend(events)
@@ -82,7 +100,7 @@ class Relay:
         """The next events; none when everything is published and the relay is to end."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._behind or self._owed or self._draining, _LOOK_EVERY)
+                self._changed.wait_for(lambda: self._behind or self._owed or self._draining, self._look_every)
                 if not self._behind and not self._owed and not self._draining:
                     self._behind = True  # there may be more in the table than was told
                 if not self._behind:
@@ -97,11 +115,19 @@ class Relay:
 
     def _catch_up(self) -> list[Outbound]:
         """The oldest events of the table; once it is empty, memory takes over."""
+        if not self._lease.held():
+            with self._changed:
+                self._behind = False  # another process publishes them
+            return []
         with self._store.read() as db:
             batch = db.owed(_BATCH)
         if batch:
             self._last = batch[-1].id
             return batch
+        if not self._from_memory:
+            with self._changed:
+                self._behind = False
+            return []
         with self._changed:
             self._behind = False
         # What became durable between the look at the table and this moment was not taken by `owe`: look once more.
@@ -119,11 +145,20 @@ class Relay:
     def _publish(self, batch: Sequence[Outbound]) -> bool:
         """Says whether every event was confirmed."""
         deliveries = self._send(batch)
-        confirmed = [(e.id, d) for e, d in zip(batch, deliveries, strict=True) if d is not Delivery.FAILED]
+        answered = list(zip(batch, deliveries, strict=True))
+        refused = [event.id for event, delivery in answered if delivery is Delivery.REFUSED]
+        confirmed = [(e.id, d) for e, d in answered if d not in (Delivery.FAILED, Delivery.REFUSED)]
         counted = Counter(delivery.upper() for _, delivery in confirmed)
-        if confirmed:
+        if confirmed or refused:
             with self._store.write() as db:
                 db.settle([row for row, _ in confirmed], counted)
+                db.refuse(refused)
         if counted[Delivery.UNROUTED.upper()]:
             log.warning("no queue is bound for events", extra={"events": counted[Delivery.UNROUTED.upper()]})
+        if refused:
+            self._from_memory = False  # what waits behind them is told apart in the outbox alone
+            log.error(
+                "the broker refuses events: what follows of their studies waits until the next start",
+                extra={"events": len(refused)},
+            )
         return len(confirmed) == len(batch)

@@ -1,16 +1,20 @@
 """What the commands have in common: the options that several take, exit codes, settings, and the store to look into."""
 
 import getpass
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from bridge.config import Settings, load_settings
 from bridge.log import set_up
 from bridge.store.store import Store
 
 EXIT_WRONG, EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_CONFIG = 1, 2, 69, 78
+
+output = Console(soft_wrap=True, highlight=False, markup=False, width=None if sys.stdout.isatty() else 140)
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 Redact = Annotated[bool, typer.Option("--redact", help="Hide patient data.")]

@@ -20,10 +20,10 @@ class Answer(NamedTuple):
     stderr: str
 
 
-def beside(folder: Path) -> Callable[..., Answer]:
-    """The commands on the database `bridge.db` of a folder; no broker is there."""
+def beside(folder: Path, amqp_url: str = "amqp://127.0.0.1:1") -> Callable[..., Answer]:
+    """The commands on the database `bridge.db` of a folder, and on a broker where one is named."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")} | {
-        "BRIDGE_AMQP_URL": "amqp://127.0.0.1:1",
+        "BRIDGE_AMQP_URL": amqp_url,
         "BRIDGE_DATABASE_URL": f"sqlite:///{folder / 'bridge.db'}",
         "BRIDGE_CHANNELS": str(REPOSITORY / "channels"),
         "BRIDGE_SITE": "test",

@@ -1,4 +1,4 @@
-"""What the tests share: one private RabbitMQ node for all, and the running service as users start it."""
+"""What the tests share: one private RabbitMQ and one PostgreSQL for all, and the running service as users start it."""
 
 import json
 import os
@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from bridge.localbroker import LocalBroker
+from tests.localpostgres import LocalPostgres
 
 # A busy machine fails no test: speed is measured in `make bench`.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -47,6 +48,25 @@ def amqp_url(broker: LocalBroker) -> Iterator[str]:
             channel.queue_delete(name)
         for name in EXCHANGES:
             channel.exchange_delete(name)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[LocalPostgres]:
+    """A real PostgreSQL, for all tests that do not end it."""
+    with LocalPostgres(durable=False) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind; whoever connects closes its connections."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'bridge.db'}"
+        return
+    server: LocalPostgres = request.getfixturevalue("postgres")
+    url = server.new_database()
+    yield url
+    server.drop_database(url)
 
 
 class Service:

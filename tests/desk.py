@@ -24,7 +24,7 @@ CHANNELS = load_channels(REPOSITORY / "channels")
 
 
 class Desk:
-    """One site on a database of its own, with every event that became owed."""
+    """One site on a database of its own (SQLite in `folder` if none is given), with every event that became owed."""
 
     def __init__(
         self,
@@ -32,8 +32,9 @@ class Desk:
         channels: Sequence[Channel] = CHANNELS,
         limits: Limits = DEFAULT_LIMITS,
         policy: Policy = DEFAULT_POLICY,
+        database_url: str | None = None,
     ) -> None:
-        self.store = Store(f"sqlite:///{folder / 'bridge.db'}", durable=False)
+        self.store = Store(database_url or f"sqlite:///{folder / 'bridge.db'}", durable=False)
         if self.store.is_empty():
             self.store.migrate()
         self.site = Site(Origin("test", "epoch"), {channel.name: channel for channel in channels}, policy)
@@ -53,6 +54,10 @@ class Desk:
 
     def _owed(self, events: Sequence[Outbound]) -> None:
         self.events += [json.loads(event.body) for event in events]
+
+    def close(self) -> None:
+        """Lets go of the database's connections, which PostgreSQL's driver insists on."""
+        self.store.close()
 
     def receive(self, *messages: Inbound) -> list[Verb]:
         return [outcome.verb for outcome in self.intake.receive(messages)]

@@ -61,4 +61,4 @@ def test_the_program_has_two_catch_alls() -> None:
         for line in file.read_text().splitlines()
         if line.strip().startswith("except Exception")
     ]
-    assert found == ["amqp/connection.py", "cli.py", "intake.py", "relay.py"]
+    assert found == ["amqp/parameters.py", "cli.py", "intake.py", "relay.py"]

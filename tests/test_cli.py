@@ -79,8 +79,8 @@ def test_check_connects_to_the_broker_and_finds_no_database_yet(service: Service
 
 def test_migrate_creates_the_database_and_says_so_once(service: Service) -> None:
     assert service.command("status").returncode == 78
-    assert service.command("migrate").stdout == "schema none -> 0003\n"
-    assert service.command("migrate").stdout == "schema 0003\n"
+    assert service.command("migrate").stdout == "schema none -> 0004\n"
+    assert service.command("migrate").stdout == "schema 0004\n"
     assert service.command("status").returncode == 0
 
 

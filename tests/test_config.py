@@ -132,6 +132,24 @@ def test_every_mistake_of_a_settings_file_is_reported_at_once(tmp_path: Path) ->
     assert "hidden-value" not in str(failure.value)
 
 
+def test_what_is_kept_is_a_time_or_for_ever_and_of_bodies_nothing_at_all() -> None:
+    stated = Settings.model_validate({"retain_messages": "7d", "retain_bodies": "0", "retain_studies": "forever"})
+    assert stated.retain_messages == timedelta(days=7)
+    assert stated.retain_bodies == timedelta(0)
+    assert stated.retain_studies is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("messages", "0"), ("studies", "0d"), ("studies", "36501d"), ("studies", "9" * 20 + "d"), ("bodies", "none")],
+)
+def test_what_may_mean_to_keep_all_or_nothing_is_refused(name: str, value: str, tmp_path: Path) -> None:
+    file = tmp_path / "bridge.toml"
+    file.write_text(f'retain_{name} = "{value}"\n')
+    with pytest.raises(ConfigError, match=f"retain_{name}: write .* or forever"):
+        load_settings(file)
+
+
 def test_a_settings_file_that_is_named_and_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no settings file"):
         load_settings(tmp_path / "nowhere.toml")

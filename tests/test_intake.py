@@ -106,6 +106,16 @@ def test_the_fourth_attempt_at_a_message_is_rejected_unread(desk: Desk) -> None:
     assert desk.receive(hl7(orm(1))) == [Verb.ACCEPTED]
 
 
+def test_a_message_that_is_queued_again_and_still_ends_the_process_is_rejected_again(desk: Desk) -> None:
+    message = hl7(orm(1), redelivered=True)
+    for _ in range(2):
+        for _ in range(2):
+            with dying_over(orm(1)):
+                desk.receive(message)
+        assert desk.receive(message) == [Verb.REJECTED]
+    assert desk.figures()["messages"] == {"ERROR": 1}
+
+
 def test_a_message_of_a_batch_that_ends_the_process_costs_only_itself(desk: Desk) -> None:
     batch = hl7(gzip.compress(b"".join(orm(n) for n in range(5))), content_encoding="gzip", redelivered=True)
     for _ in range(2):

@@ -1,6 +1,7 @@
 """The path out: order, confirmation and restart of what is owed, with a real outbox."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -60,7 +61,7 @@ class Broker:
 def test_what_was_owed_before_the_start_goes_out_first_and_in_sequence(store: Store) -> None:
     owe(store, 2500)
     broker = Broker()
-    relay = Relay(store, broker.send)
+    relay = Relay(store, broker.send, time.monotonic)
     relay.start()
     relay.owe(owe(store, 3, first=2500))
     assert relay.drain(PATIENCE)
@@ -71,7 +72,7 @@ def test_what_was_owed_before_the_start_goes_out_first_and_in_sequence(store: St
 
 def test_what_was_not_confirmed_is_sent_again_from_the_oldest_on(store: Store) -> None:
     broker = Broker(Delivery.FAILED, Unavailable("gone"), RuntimeError("bug"))
-    relay = Relay(store, broker.send)
+    relay = Relay(store, broker.send, time.monotonic)
     relay.start()
     relay.owe(owe(store, 5))
     relay.owe(owe(store, 5, first=5))
@@ -81,7 +82,7 @@ def test_what_was_not_confirmed_is_sent_again_from_the_oldest_on(store: Store) -
 
 
 def test_an_event_without_a_queue_is_counted_and_not_kept(store: Store) -> None:
-    relay = Relay(store, Broker(Delivery.UNROUTED).send)
+    relay = Relay(store, Broker(Delivery.UNROUTED).send, time.monotonic)
     relay.start()
     relay.owe(owe(store, 1))
     assert relay.drain(PATIENCE)
@@ -97,7 +98,7 @@ def test_nothing_is_lost_when_more_is_owed_than_fits_into_memory(store: Store) -
         go_on.wait(PATIENCE)
         return broker.send(batch)
 
-    relay = Relay(store, slow)
+    relay = Relay(store, slow, time.monotonic)
     relay.start()
     relay.owe(owe(store, 1))
     first_batch.wait(PATIENCE)
@@ -119,7 +120,7 @@ def test_events_that_another_process_left_come_in_their_sequence_while_others_ar
             done.set()
         return [Delivery.SENT] * len(batch)
 
-    relay = Relay(store, send)
+    relay = Relay(store, send, time.monotonic)
     relay.start()
     relay.owe(owe(store, 1))
     owe(store, 1, first=1)  # of `bridge link`: the relay is not told
@@ -127,3 +128,29 @@ def test_events_that_another_process_left_come_in_their_sequence_while_others_ar
     assert done.wait(PATIENCE)
     assert relay.drain(PATIENCE)
     assert sent == ["id-0", "id-1", "id-2"]
+
+
+def test_an_event_that_the_broker_refuses_holds_back_its_study_alone(store: Store) -> None:
+    class Choosy(Broker):
+        def send(self, batch: Sequence[Outbound]) -> Sequence[Delivery]:
+            taken = [event for event in batch if event.event_id != "bad"]
+            self.sent += [event.event_id for event in taken]
+            return [Delivery.SENT if event in taken else Delivery.REFUSED for event in batch]
+
+    def event(name: str, study: str) -> Outbound:
+        return Outbound(0, "images", "k", name, "t", "2026-11-23T09:00:00Z", b"{}", {"partitionkey": study})
+
+    def relayed(broker: Broker, *events: Outbound) -> list[str]:
+        with store.write() as db:
+            db.owe(events)
+        relay = Relay(store, broker.send, time.monotonic)
+        relay.start()
+        assert relay.drain(PATIENCE)
+        return broker.sent
+
+    assert relayed(Choosy(), event("first", "1.1"), event("bad", "1.1"), event("other", "1.2")) == ["first", "other"]
+    with store.write() as db:
+        db.owe([event("waits", "1.1"), event("third", "1.3")])
+        assert [event.event_id for event in db.owed(10)] == ["third"]
+        assert db.figures()["refused"] == {"all": 1}
+    assert relayed(Broker()) == ["bad", "waits", "third"]  # the next start tries again

@@ -6,22 +6,41 @@ themselves when the broker does. Nothing here acknowledges a message before it i
 """
 
 from bridge.amqp.consumer import Consumer, Received
+from bridge.amqp.dead_letters import DeadQueue, Letter, dead_queue
 from bridge.amqp.oneshot import QueueState, connected, events, publish, queue_state
-from bridge.amqp.publisher import MESSAGE_HEADER, Confirmation, Publication, Publisher, properties, with_headers
-from bridge.amqp.topology import DEAD, SourceQueue, Topology, declare, remove
+from bridge.amqp.publisher import (
+    MESSAGE_HEADER,
+    REJECTED_AT_HEADER,
+    Confirmation,
+    Publication,
+    Publisher,
+    bare,
+    properties,
+    with_headers,
+)
+from bridge.amqp.tolerance import tolerate
+from bridge.amqp.topology import DEAD, SourceQueue, Topology, compare, declare, remove
+
+tolerate()
 
 __all__ = [
     "DEAD",
     "MESSAGE_HEADER",
+    "REJECTED_AT_HEADER",
     "Confirmation",
     "Consumer",
+    "DeadQueue",
+    "Letter",
     "Publication",
     "Publisher",
     "QueueState",
     "Received",
     "SourceQueue",
     "Topology",
+    "bare",
+    "compare",
     "connected",
+    "dead_queue",
     "declare",
     "events",
     "properties",

@@ -5,9 +5,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pika import URLParameters
 from pika.adapters.select_connection import SelectConnection
+from pika.exceptions import AMQPConnectionError, ConnectionClosedByBroker
 
+from bridge import metrics
+from bridge.amqp.parameters import failure, parameters
 from bridge.core.errors import ConfigError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -15,23 +17,14 @@ log = logging.getLogger(__name__)
 _FIRST_DELAY, _LAST_DELAY = 0.2, 10.0  # seconds between attempts to connect
 _A_MOMENT = 0.05  # seconds
 _LONGEST_END = 10.0  # seconds; by then all is settled, and the process may end
-_HEARTBEAT = 30
-
-
-def parameters(url: str) -> URLParameters:
-    try:
-        parameters = URLParameters(url)
-    except Exception as error:  # noqa: BLE001 (pika raises whatever its parsing runs into)
-        raise ConfigError(f"amqp_url is not an AMQP URL ({type(error).__name__})") from None
-    parameters.heartbeat = _HEARTBEAT
-    parameters.blocked_connection_timeout = None  # a memory alarm ends by itself; closing would only add load
-    return parameters
+_LASTING = 5.0  # seconds; a connection that lasted so long was of use
 
 
 class Connection:
     """A connection that one thread of its own keeps up, with one try after the other, until it is stopped.
 
-    `prepare` runs before each try, `opened` once the connection is open, `lost` after it ended: all on that thread.
+    `prepare` runs before each try, `opened` once the connection is open, `lost` after it ended, with what ended it: all
+    on that thread.
     """
 
     def __init__(
@@ -41,17 +34,17 @@ class Connection:
         *,
         prepare: Callable[[], None],
         opened: Callable[[SelectConnection], None],
-        lost: Callable[[], None],
+        lost: Callable[[BaseException | None], None],
     ) -> None:
-        self._parameters = parameters(url)
-        self._parameters.client_properties = {"connection_name": f"hl7-dicom-bridge {name}"}
+        self._url = url
         self._name = name
         self._prepare, self._opened, self._lost = prepare, opened, lost
         self._stopping = threading.Event()
         self._current: SelectConnection | None = None
         self._guard = threading.Lock()  # a loop that is closed takes no calls
-        self._was_open = False
+        self._proven = False
         self._is_up = False
+        self._ended_by: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"amqp-{name}", daemon=True)
 
     def start(self) -> None:
@@ -80,28 +73,36 @@ class Connection:
 
     def begin_again(self, reason: object) -> None:
         """Ends the current connection, so that another one follows; only from its own thread."""
+        if isinstance(reason, AMQPConnectionError):
+            return  # it has ended by itself, and its AMQP channels with it
         if not self._stopping.is_set():
             log.warning("amqp channel ended: %s", reason, extra={"connection": self._name})
         self.close()
 
+    def proven(self) -> None:
+        """It was of use: when it ends, another one follows at once; only from its own thread."""
+        self._proven = True
+
     def _run(self) -> None:
         delay = _FIRST_DELAY
         while not self._stopping.is_set():
-            self._was_open = False
+            self._proven = False
             try:
                 self._prepare()
                 self._connect()
             except (Unavailable, ConfigError) as error:
                 log.warning("broker: %s; trying again", error, extra={"connection": self._name})
-            delay = _FIRST_DELAY if self._was_open else min(delay * 2, _LAST_DELAY)
+            delay = _FIRST_DELAY if self._proven else min(delay * 2, _LAST_DELAY)
             self._stopping.wait(delay)
 
     def _connect(self) -> None:
-        self._is_up = False
+        self._is_up, self._ended_by = False, None
+        stated = parameters(self._url)
+        stated.client_properties = {"connection_name": f"hl7-dicom-bridge {self._name}"}
         self._current = SelectConnection(
-            self._parameters,
+            stated,
             on_open_callback=self._on_open,
-            on_open_error_callback=self._on_end,
+            on_open_error_callback=self._on_open_error,
             on_close_callback=self._on_end,
         )
         if self._stopping.is_set():  # stop() may have looked for a connection just before there was one
@@ -118,18 +119,27 @@ class Connection:
             with self._guard:
                 self._current = None
                 ended.close()
-            self._lost()
+            self._lost(self._ended_by)
 
     def _on_open(self, connection: SelectConnection) -> None:
-        self._was_open = True
+        connection.ioloop.call_later(_LASTING, self.proven)
         connection.ioloop.call_later(_A_MOMENT, self._up)  # pika ends its own part of opening after this
+        metrics.connected(self._name)
         log.info("broker connected", extra={"connection": self._name})
         self._opened(connection)
 
     def _up(self) -> None:
         self._is_up = True
 
+    def _on_open_error(self, connection: SelectConnection, reason: Any) -> None:
+        log.warning("broker: %s; trying again", failure(reason), extra={"connection": self._name})
+        connection.ioloop.stop()
+
     def _on_end(self, connection: SelectConnection, reason: Any) -> None:
+        self._ended_by = reason
         if not self._stopping.is_set():
-            log.warning("broker connection ended", extra={"connection": self._name, "reason": type(reason).__name__})
+            said = {"connection": self._name, "reason": type(reason).__name__}
+            if isinstance(reason, ConnectionClosedByBroker):
+                said["broker_says"] = f"{reason.reply_code} {reason.reply_text}"
+            log.warning("broker connection ended", extra=said)
         connection.ioloop.stop()

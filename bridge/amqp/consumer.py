@@ -1,5 +1,6 @@
 """Takes messages from queues in batches, and acknowledges what is settled."""
 
+import itertools
 import logging
 import threading
 from collections import deque
@@ -22,7 +23,7 @@ Properties: TypeAlias = BasicProperties  # opaque to everybody else: carried fro
 
 @dataclass(frozen=True)
 class Received:
-    """One message as it was delivered; `session` and `tag` say which delivery it was."""
+    """One message as it was delivered; `session` and `tag` say which delivery it was, `arrived` when by our clock."""
 
     queue: str
     body: bytes
@@ -30,6 +31,7 @@ class Received:
     redelivered: bool
     session: int
     tag: int
+    arrived: float
 
 
 @dataclass
@@ -38,25 +40,43 @@ class _Subscription:
 
     queue: SourceQueue
     channel: Channel
+    session: int
     inbox: deque[Received] = field(default_factory=deque)
     open_tags: deque[int] = field(default_factory=deque)
     settled: set[int] = field(default_factory=set)
+    consumer_tag: str = ""  # while messages are asked for
     cancelled: bool = False  # the broker has said that nothing more comes
     drained: bool = False  # there was a moment with nothing left to do, and no backlog since
 
 
 _LOOK_EVERY = 0.5  # seconds between two looks at what waits in a queue
+_GIVEN_BACK = "given back"
 
 
 class Consumer:
-    """Takes messages from queues; what is not settled comes again after a lost connection."""
+    """Takes messages from queues; what is not settled comes again after a lost connection.
 
-    def __init__(self, url: str, queues: Sequence[SourceQueue], prepare: Callable[[], None]) -> None:
+    `clock` gives seconds; `answered` is told a queue's name, and how many messages wait in it, at each look.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        queues: Sequence[SourceQueue],
+        prepare: Callable[[], None],
+        clock: Callable[[], float],
+        answered: Callable[[str, int], None],
+    ) -> None:
         self._queues = queues
+        self._clock = clock
+        self._answered = answered
         self._connection = Connection(url, "consumer", prepare=prepare, opened=self._opened, lost=self._lost)
         self._arrived = threading.Condition()
         self._subscriptions: dict[str, _Subscription] = {}
-        self._session = 0
+        self._session = 0  # the tags of one are nothing to another
+        self._current: SelectConnection | None = None
+        self._consumer_tags = (f"bridge-{number}" for number in itertools.count(1))
+        self._paused = False
         self._cancelled = False
 
     def start(self) -> None:
@@ -124,47 +144,115 @@ class Consumer:
             self._arrived.notify()
         self._connection.call(self._cancel)
 
-    def _cancel(self) -> None:
+    def pause(self) -> None:
+        """Asks for no more messages for now; what was delivered stays ours, unacknowledged, and can be settled."""
         with self._arrived:
-            subscriptions = list(self._subscriptions.values())
-        for subscription in subscriptions:
-            if subscription.channel.is_open:
-                # What is on its way arrives before the answer does (AMQP 0-9-1, basic.cancel).
-                subscription.channel.basic_cancel(subscription.queue.name, lambda _frame, s=subscription: self._end(s))
+            self._paused = True
+            for subscription in self._subscriptions.values():
+                subscription.drained = False
+        self._connection.call(self._cancel)
 
-    def _end(self, subscription: _Subscription) -> None:
+    def give_back(self) -> None:
+        """Ends a pause's hold on what was delivered: the broker has it again, for whoever reads from the queue."""
         with self._arrived:
-            subscription.cancelled = True
-            self._arrived.notify()
+            self._paused = True
+            given_back = list(self._subscriptions.values())
+            self._forget()
+
+        def close() -> None:
+            for subscription in given_back:
+                if subscription.channel.is_open:
+                    subscription.channel.close(reply_text=_GIVEN_BACK)
+
+        self._connection.call(close)
+
+    def resume(self) -> None:
+        """Ends a pause."""
+        with self._arrived:
+            self._paused = False
+        self._connection.call(self._resume)
+
+    def holds(self, delivery: Received) -> bool:
+        """Whether a message is still ours to settle; else it comes again."""
+        return delivery.session == self._session
 
     def stop(self) -> None:
         self._connection.stop()
 
-    def _opened(self, connection: SelectConnection) -> None:
-        for queue in [] if self._cancelled else self._queues:
-            connection.channel(on_open_callback=lambda channel, queue=queue: self._subscribe(queue, channel))
+    # On the connection's thread
 
-    def _subscribe(self, queue: SourceQueue, channel: Channel) -> None:
-        subscription = _Subscription(queue, channel)
+    def _cancel(self) -> None:
         with self._arrived:
-            if self._cancelled:
+            subscriptions = list(self._subscriptions.values())
+        for subscription in subscriptions:
+            if subscription.consumer_tag and subscription.channel.is_open:
+                # What is on its way arrives before the answer does (AMQP 0-9-1, basic.cancel).
+                subscription.channel.basic_cancel(subscription.consumer_tag, lambda frame, s=subscription: self._end(s))
+                subscription.consumer_tag = ""
+
+    def _end(self, subscription: _Subscription) -> None:
+        with self._arrived:
+            subscription.cancelled = not subscription.consumer_tag
+            self._arrived.notify()
+
+    def _resume(self) -> None:
+        with self._arrived:
+            subscriptions = list(self._subscriptions.values())
+        if subscriptions:
+            for subscription in subscriptions:
+                self._consume(subscription)
+        else:
+            self._open_channels()
+
+    def _opened(self, connection: SelectConnection) -> None:
+        self._current = connection
+        self._open_channels()
+
+    def _open_channels(self) -> None:
+        """One for each queue, unless there is to be none now."""
+        if self._current is None or self._paused or self._cancelled:
+            return
+        with self._arrived:
+            self._forget()  # what is still opening for an earlier session is not used
+            session = self._session
+        for queue in self._queues:
+            self._current.channel(
+                on_open_callback=lambda channel, queue=queue: self._subscribe(queue, channel, session)
+            )
+
+    def _consume(self, subscription: _Subscription) -> None:
+        if self._paused or self._cancelled or subscription.consumer_tag or not subscription.channel.is_open:
+            return
+        with self._arrived:
+            subscription.cancelled = subscription.drained = False
+        subscription.consumer_tag = next(self._consumer_tags)
+        subscription.channel.basic_consume(
+            subscription.queue.name,
+            lambda _channel, *delivery: self._arrive(subscription, *delivery),
+            consumer_tag=subscription.consumer_tag,
+        )
+
+    def _subscribe(self, queue: SourceQueue, channel: Channel, session: int) -> None:
+        subscription = _Subscription(queue, channel, session, cancelled=True)
+        with self._arrived:
+            if self._cancelled or session != self._session:
+                channel.close(reply_text=_GIVEN_BACK)
                 return
             self._subscriptions[queue.name] = subscription
-        session = self._session
 
-        def arrived(_channel: Channel, method: Basic.Deliver, properties: Properties, body: bytes) -> None:
-            subscription.open_tags.append(method.delivery_tag)
-            delivery = Received(queue.name, body, properties, method.redelivered, session, method.delivery_tag)
-            with self._arrived:
-                subscription.inbox.append(delivery)
-                self._arrived.notify()
-
-        channel.add_on_close_callback(self._channel_closed)
+        channel.add_on_close_callback(lambda _channel, reason: self._channel_closed(subscription, reason))
         channel.add_on_cancel_callback(lambda _frame: self._connection.begin_again("the queue is gone"))
         channel.basic_qos(prefetch_count=queue.prefetch)
-        channel.basic_consume(
-            queue.name, arrived, consumer_tag=queue.name, callback=lambda _frame: self._look(subscription)
-        )
+        self._consume(subscription)
+        self._look(subscription)
+
+    def _arrive(self, subscription: _Subscription, method: Basic.Deliver, said: Properties, body: bytes) -> None:
+        tag = method.delivery_tag
+        name, session = subscription.queue.name, subscription.session
+        subscription.open_tags.append(tag)
+        with self._arrived:
+            subscription.inbox.append(Received(name, body, said, method.redelivered, session, tag, self._clock()))
+            self._arrived.notify()
 
     def _look(self, subscription: _Subscription) -> None:
         """Asks the broker what waits in the queue, again and again while the channel lives."""
@@ -172,17 +260,28 @@ class Consumer:
             return
 
         def answered(frame: Method) -> None:
+            self._answered(subscription.queue.name, frame.method.message_count)
             backlog = frame.method.message_count or len(subscription.open_tags) >= subscription.queue.prefetch
-            subscription.drained = not backlog and (subscription.drained or not subscription.open_tags)
+            with self._arrived:
+                rested = subscription.drained or not subscription.open_tags
+                subscription.drained = not backlog and not self._paused and rested
             subscription.channel.connection.ioloop.call_later(_LOOK_EVERY, lambda: self._look(subscription))
 
         subscription.channel.queue_declare(subscription.queue.name, passive=True, callback=answered)
 
-    def _channel_closed(self, _channel: Channel, reason: Exception) -> None:
-        self._connection.begin_again(reason)
-
-    def _lost(self) -> None:
+    def _channel_closed(self, subscription: _Subscription, reason: Exception) -> None:
         with self._arrived:
-            self._session += 1
-            self._subscriptions.clear()
-            self._arrived.notify()
+            in_use = self._subscriptions.get(subscription.queue.name) is subscription
+        if in_use:
+            self._connection.begin_again(reason)
+
+    def _lost(self, _reason: BaseException | None) -> None:
+        self._current = None
+        with self._arrived:
+            self._forget()
+
+    def _forget(self) -> None:
+        """What was delivered comes again, in another session."""
+        self._session += 1
+        self._subscriptions.clear()
+        self._arrived.notify()

@@ -10,13 +10,14 @@ from pika.exceptions import (
     AMQPError,
     ChannelClosedByBroker,
     NackError,
-    ProbableAuthenticationError,
     UnroutableError,
 )
 
-from bridge.amqp.connection import parameters
-from bridge.amqp.publisher import Confirmation, Publication
+from bridge.amqp.parameters import failure, parameters
+from bridge.amqp.publisher import OBJECTIONS, Confirmation, Publication
 from bridge.core.errors import ConfigError, Unavailable
+
+_LONGEST_BLOCKED = 30.0  # seconds that a command waits for a broker whose memory or disk is short
 
 
 @contextmanager
@@ -25,14 +26,14 @@ def connected(url: str) -> Iterator[BlockingConnection]:
 
     Raises:
         Unavailable: the broker does not answer, or the connection is lost in between.
-        ConfigError: the URL is none, or the broker refuses the login.
+        ConfigError: the URL is none, or the broker refuses the login or the certificate, or we refuse the broker's.
     """
+    stated = parameters(url)
+    stated.blocked_connection_timeout = _LONGEST_BLOCKED
     try:
-        connection = BlockingConnection(parameters(url))
-    except ProbableAuthenticationError:
-        raise ConfigError("the broker refuses the login in amqp_url") from None
+        connection = BlockingConnection(stated)
     except (AMQPError, OSError) as error:
-        raise Unavailable(f"the broker does not answer ({type(error).__name__})") from None
+        raise failure(error) from None
     try:
         yield connection
     except AMQPConnectionError as error:
@@ -63,9 +64,11 @@ def publish(url: str, publications: Sequence[Publication]) -> list[Confirmation]
     """Publishes in this sequence, waiting for each confirm."""
     confirmations = []
     with connected(url) as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
+        channel = None
         for one in publications:
+            if channel is None:
+                channel = connection.channel()
+                channel.confirm_delivery()
             try:
                 channel.basic_publish(one.exchange, one.routing_key, one.body, one.properties, mandatory=True)
                 confirmations.append(Confirmation.CONFIRMED)
@@ -74,7 +77,10 @@ def publish(url: str, publications: Sequence[Publication]) -> list[Confirmation]
             except NackError:
                 confirmations.append(Confirmation.LOST)
             except ChannelClosedByBroker as error:
-                raise ConfigError(f"exchange {one.exchange}: the broker says {error.reply_text}") from None
+                if error.reply_code not in OBJECTIONS:
+                    raise ConfigError(f"exchange {one.exchange}: the broker says {error.reply_text}") from None
+                confirmations.append(Confirmation.REFUSED)
+                channel = None
     return confirmations
 
 

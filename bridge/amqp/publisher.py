@@ -1,27 +1,43 @@
-"""Publishes with confirms: many under way at once, each answered."""
+"""Publishes with confirms: many under way at once, each answered; one that the broker objects to alone is found out."""
 
 import logging
-import threading
+import struct
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
 from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
+from pika.exceptions import (
+    ChannelClosedByBroker,
+    ConnectionClosedByBroker,
+    ShortStringTooLong,
+    UnsupportedAMQPFieldException,
+)
 from pika.spec import Basic, BasicProperties
 
+from bridge import metrics
 from bridge.amqp.connection import Connection
+from bridge.amqp.watching import watch
 
 log = logging.getLogger(__name__)
 
 Properties: TypeAlias = BasicProperties
 
-MESSAGE_HEADER = "bridge-message"  # our id of a message, on what is dead-lettered
+# On what is dead-lettered: our id of the message, and when it was rejected.
+MESSAGE_HEADER, REJECTED_AT_HEADER = "bridge-message", "bridge-rejected-at"
+OUR_HEADERS = frozenset({"bridge-error", "bridge-reason", "bridge-channel", MESSAGE_HEADER, REJECTED_AT_HEADER})
 
 _MAX_UNCONFIRMED = 1000
 _MAX_UNCONFIRMED_BYTES = 16 * 1024 * 1024
+_MOST_STRIKES = 3  # so often a publication ends the AMQP channel, alone, until it is refused
+
+# Reply codes (AMQP 0-9-1, 1.2) by which the broker objects to what was published: content too large, precondition
+# failed; frame, syntax and command errors, which end the connection. Others are about rights, or an exchange.
+OBJECTIONS = frozenset({311, 406, 501, 502, 503})
+_CANNOT_BE_ENCODED = (ShortStringTooLong, UnsupportedAMQPFieldException, struct.error, AssertionError)
 
 
 class Confirmation(StrEnum):
@@ -29,7 +45,8 @@ class Confirmation(StrEnum):
 
     CONFIRMED = "confirmed"
     RETURNED = "returned"  # confirmed, and no queue took it
-    LOST = "lost"  # refused, or the connection was lost before it was confirmed
+    LOST = "lost"  # not taken for now, or the connection was lost before it was confirmed: publish it again
+    REFUSED = "refused"  # it cannot be encoded, or ended the AMQP channel three times, alone: it never will be taken
 
 
 @dataclass(frozen=True)
@@ -55,9 +72,15 @@ class _Batch:
 
 
 class Publisher:
-    """Publishes with confirms, mandatory and persistent; everything that was submitted is answered."""
+    """Publishes with confirms, mandatory and persistent; everything that was submitted is answered.
 
-    def __init__(self, url: str, prepare: Callable[[], None]) -> None:
+    `watched` are queues to look at, each with who is told how many messages wait in it.
+    """
+
+    def __init__(
+        self, url: str, prepare: Callable[[], None], watched: Mapping[str, Callable[[int], None]] | None = None
+    ) -> None:
+        self._watched = watched or {}
         self._connection = Connection(url, "publisher", prepare=prepare, opened=self._opened, lost=self._lost)
         self._channel: Channel | None = None
         self._submitted: deque[_Batch] = deque()  # the only part that other threads touch
@@ -65,16 +88,17 @@ class Publisher:
         self._unconfirmed: dict[int, tuple[_Batch, int]] = {}  # by delivery tag, ascending
         self._unconfirmed_bytes = 0
         self._returned: set[str] = set()
+        self._suspected = 0  # so many of those that come next go alone, as one of them ended the channel
+        self._strikes = 0  # how often the first of them did, alone
         self._last_tag = 0
         self._blocked = False
-        self._usable = threading.Event()
 
     def start(self) -> None:
         self._connection.start()
 
     def stop(self) -> None:
         self._connection.stop()
-        self._lost()
+        self._lost(None)
 
     def submit(self, publications: Sequence[Publication], done: Done) -> None:
         """Publishes in this sequence; `done` is called once, on the connection's thread, with all confirmations.
@@ -97,30 +121,38 @@ class Publisher:
             and self._channel is not None
             and self._channel.is_open
             and not self._blocked
-            and len(self._unconfirmed) < _MAX_UNCONFIRMED
+            and len(self._unconfirmed) < (1 if self._suspected else _MAX_UNCONFIRMED)
             and self._unconfirmed_bytes < _MAX_UNCONFIRMED_BYTES
         ):
-            batch, index = self._waiting.popleft()
-            publication = batch.publications[index]
-            self._last_tag += 1
-            self._unconfirmed[self._last_tag] = (batch, index)
-            self._unconfirmed_bytes += len(publication.body)
-            self._channel.basic_publish(
-                publication.exchange,
-                publication.routing_key,
-                publication.body,
-                publication.properties,
-                mandatory=True,
-            )
+            self._publish(self._channel, *self._waiting.popleft())
+
+    def _publish(self, channel: Channel, batch: _Batch, index: int) -> None:
+        one = batch.publications[index]
+        try:
+            channel.basic_publish(one.exchange, one.routing_key, one.body, one.properties, mandatory=True)
+        except _CANNOT_BE_ENCODED as error:
+            self._refuse(batch, index, type(error).__name__)
+            return
+        self._last_tag += 1
+        self._unconfirmed[self._last_tag] = (batch, index)
+        self._unconfirmed_bytes += len(one.body)
 
     def _opened(self, connection: SelectConnection) -> None:
         connection.add_on_connection_blocked_callback(lambda *_: self._set_blocked(True))
         connection.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(False))
+        self._blocked = False
+        metrics.blocked(False)
+        self._open_channel(connection)
+        for queue, told in self._watched.items():
+            watch(connection, queue, told)
+
+    def _open_channel(self, connection: SelectConnection) -> None:
         connection.channel(on_open_callback=self._prepare_channel)
 
     def _set_blocked(self, blocked: bool) -> None:
         log.warning("the broker blocks publishing" if blocked else "the broker takes messages again")
         self._blocked = blocked
+        metrics.blocked(blocked)
         self._pump()
 
     def _prepare_channel(self, channel: Channel) -> None:
@@ -129,8 +161,7 @@ class Publisher:
         channel.confirm_delivery(self._on_confirm, callback=lambda _frame: self._use(channel))
 
     def _use(self, channel: Channel) -> None:
-        self._channel, self._last_tag, self._blocked = channel, 0, False
-        self._usable.set()
+        self._channel, self._last_tag = channel, 0
         self._pump()
 
     def _on_return(self, _channel: Channel, _method: Any, properties: Properties, _body: bytes) -> None:
@@ -138,6 +169,7 @@ class Publisher:
 
     def _on_confirm(self, frame: Any) -> None:
         """A confirm of one tag, or of every open tag up to it (`multiple`)."""
+        self._connection.proven()
         method = frame.method
         confirmed = isinstance(method, Basic.Ack)
         tags = [method.delivery_tag]
@@ -147,6 +179,7 @@ class Publisher:
             batch, index = self._unconfirmed.pop(tag)
             publication = batch.publications[index]
             self._unconfirmed_bytes -= len(publication.body)
+            self._suspected, self._strikes = max(self._suspected - 1, 0), 0
             if confirmed and publication.key in self._returned:
                 self._returned.discard(publication.key)
                 self._answer(batch, index, Confirmation.RETURNED)
@@ -160,21 +193,61 @@ class Publisher:
         if not batch.open:
             batch.done(batch.confirmations)
 
-    def _channel_closed(self, _channel: Channel, reason: Exception) -> None:
-        self._usable.clear()
-        self._connection.begin_again(reason)
+    def _refuse(self, batch: _Batch, index: int, reason: str) -> None:
+        self._suspected, self._strikes = 0, 0  # what is left goes together again, until the next one is found
+        log.error("the broker refuses a message: %s", reason, extra={"size": len(batch.publications[index].body)})
+        self._answer(batch, index, Confirmation.REFUSED)
 
-    def _lost(self) -> None:
-        self._usable.clear()
+    def _suspect(self, reason: str) -> None:
+        """One of what was under way is objected to: all of it comes again, alone; what was alone is nearer to its end.
+
+        The broker's own words are no part of the log: they may quote what it objects to.
+        """
+        under_way = list(self._unconfirmed.values())
+        self._forget()
+        self._waiting.extendleft(reversed(under_way))
+        if len(under_way) > 1:
+            self._suspected, self._strikes = len(under_way), 0
+            return
+        self._suspected = max(self._suspected, 1)
+        self._strikes += len(under_way)
+        if self._strikes == _MOST_STRIKES:
+            self._refuse(*self._waiting.popleft(), reason)
+
+    def _channel_closed(self, channel: Channel, reason: Exception) -> None:
         self._channel = None
+        if isinstance(reason, ChannelClosedByBroker) and (objection := _objection(reason)):
+            log.warning("the broker objects to what was published", extra={"code": objection, "strikes": self._strikes})
+            self._suspect(objection)
+            self._open_channel(channel.connection)
+        else:
+            self._connection.begin_again(reason)
+
+    def _lost(self, reason: BaseException | None) -> None:
+        """What was under way or waits is answered, but for what is to be found out about on the next connection."""
+        self._channel = None
+        if objection := _objection(reason):
+            self._suspect(objection)
+            return
         self._pump()
         unanswered = [*self._unconfirmed.values(), *self._waiting]
-        self._unconfirmed.clear()
-        self._unconfirmed_bytes = 0
+        self._forget()
         self._waiting.clear()
-        self._returned.clear()
+        self._suspected, self._strikes = 0, 0
         for batch, index in unanswered:
             self._answer(batch, index, Confirmation.LOST)
+
+    def _forget(self) -> None:
+        self._unconfirmed.clear()
+        self._unconfirmed_bytes = 0
+        self._returned.clear()
+
+
+def _objection(reason: BaseException | None) -> str | None:
+    """The reply code, where the broker ended a channel or connection because of what was published."""
+    if isinstance(reason, ChannelClosedByBroker | ConnectionClosedByBroker) and reason.reply_code in OBJECTIONS:
+        return str(reason.reply_code)
+    return None
 
 
 def _key(properties: Properties) -> str:
@@ -196,3 +269,11 @@ def with_headers(known: Properties, headers: Mapping[str, Any]) -> Properties:
         f"bridge-{name.replace('_', '-')}": stated.pop(name) for name in ("expiration", "user_id") if name in stated
     }
     return BasicProperties(**stated | {"headers": {**(known.headers or {}), **moved, **headers}})
+
+
+def bare(refused: Publication) -> Publication:
+    """The same body without what its sender had put around it: only its type, its id, and our headers."""
+    said = refused.properties
+    ours = {name: value for name, value in (said.headers or {}).items() if name in OUR_HEADERS}
+    kept = {name: getattr(said, name) for name in ("content_type", "content_encoding", "message_id")}
+    return replace(refused, properties=properties(**kept, headers=ours))

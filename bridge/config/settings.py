@@ -3,19 +3,22 @@
 import os
 from datetime import timedelta
 from importlib.resources import files
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from bridge.config.stated import Duration, mistakes, toml
+from bridge.config.stated import Duration, duration, mistakes, toml
 from bridge.core.errors import ConfigError
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.core.policy import DEFAULT_POLICY, Policy
 
 _APPLICATION = "hl7-dicom-bridge"
 _SECRETS = ("amqp_url", "database_url")  # may also stand in a file that BRIDGE_…_FILE names
+_LONGEST_KEPT = timedelta(days=36500)
 _BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
 
@@ -36,8 +39,45 @@ def _words(stated: object) -> object:
     return [word.strip() for word in stated.split(",") if word.strip()] if isinstance(stated, str) else stated
 
 
+def _address(stated: object) -> object:
+    """`127.0.0.1:9464`, `[::1]:9464`, `:9464`; where none is stated, the address is this machine's own."""
+    host, colon, port = str(stated).rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if not (colon and port.isdecimal() and int(port) < 1 << 16 and _is_ip_address(host)):
+        raise ValueError("write an IP address and a port, such as 127.0.0.1:9464 or [::1]:9464")
+    return host, int(port)
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _kept(stated: object) -> timedelta | None:
+    """`30d`; `forever` is None."""
+    if stated in (None, "forever"):
+        return None
+    try:
+        kept = duration(stated)
+    except (ValueError, OverflowError):
+        raise ValueError("write a whole number and a unit, such as 30d, or forever") from None
+    if not timedelta(0) < kept <= _LONGEST_KEPT:
+        raise ValueError(f"write a time of up to {_LONGEST_KEPT.days}d, or forever")
+    return kept
+
+
+def _kept_or_not(stated: object) -> timedelta | None:
+    """The same; `0` keeps nothing."""
+    return timedelta(0) if stated in (0, "0", "0d", timedelta(0)) else _kept(stated)
+
+
 Bound = Annotated[int, Field(ge=1)]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=1)]
+Kept = Annotated[timedelta | None, BeforeValidator(_kept)]  # None: for ever
+Address = Annotated[tuple[str, int], BeforeValidator(_address)]  # an IP address and a port
 
 
 class Settings(BaseModel):
@@ -46,6 +86,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     amqp_url: SecretStr = SecretStr("amqp://guest:guest@localhost:5672/%2F")
+    amqp_ca_file: Path | None = None
+    amqp_certificate_file: Path | None = None
+    amqp_key_file: Path | None = None
     amqp_declare: Literal["create", "check"] = "create"
     database_url: SecretStr = SecretStr("sqlite:///bridge.db")
     channels: Path = Path("channels")
@@ -56,6 +99,10 @@ class Settings(BaseModel):
     site: str = Field("default", pattern=r"^[A-Za-z0-9._-]+$")
     log_format: Literal["text", "json"] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    http_listen: Address | None = None
+    retain_messages: Kept = timedelta(days=90)
+    retain_bodies: Annotated[timedelta | None, BeforeValidator(_kept_or_not)] = timedelta(days=30)
+    retain_studies: Kept = timedelta(days=400)
     reference_folders: Annotated[tuple[Path, ...], BeforeValidator(_folders)] = ()
     max_message_size: Size = DEFAULT_LIMITS.max_message_size
     max_inflated_size: Size = DEFAULT_LIMITS.max_inflated_size
@@ -67,6 +114,14 @@ class Settings(BaseModel):
     max_nesting: Annotated[Bound, Field(le=200)] = DEFAULT_LIMITS.max_nesting  # Python's own bound is near 1,000
     max_orders: Bound = DEFAULT_LIMITS.max_orders
     max_messages: Bound = DEFAULT_LIMITS.max_messages
+
+    @property
+    def broker_url(self) -> str:
+        """`amqp_url` with the files for TLS, named as in RabbitMQ's URI query parameters. A secret."""
+        files = {"cacertfile": self.amqp_ca_file, "certfile": self.amqp_certificate_file, "keyfile": self.amqp_key_file}
+        stated = urlencode({name: str(file.absolute()) for name, file in files.items() if file})
+        url = self.amqp_url.get_secret_value()
+        return f"{url}{'&' if '?' in url else '?'}{stated}" if stated else url
 
     @property
     def limits(self) -> Limits:
@@ -111,6 +166,9 @@ def _from_file(file: Path) -> dict[str, Any]:
     stated = toml(file.read_bytes(), str(file))
     if isinstance(stated.get("channels"), str):
         stated["channels"] = file.parent / stated["channels"]
+    for name in ("amqp_ca_file", "amqp_certificate_file", "amqp_key_file"):
+        if isinstance(stated.get(name), str):
+            stated[name] = file.parent / stated[name]
     if isinstance(stated.get("reference_folders"), list):
         stated["reference_folders"] = [file.parent / str(folder) for folder in stated["reference_folders"]]
     prefix, relative, database = str(stated.get("database_url", "")).partition("sqlite:///")

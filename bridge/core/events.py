@@ -95,7 +95,10 @@ class Retrieve(Value):
 
 
 class PublishedInstance(Value):
-    """One DICOM object. `dicom` is the DICOM JSON Model (PS3.18 F) of the attributes that the channel keeps."""
+    """One DICOM object. `dicom` is the DICOM JSON Model (PS3.18 F) of the attributes that the channel keeps.
+
+    `dicomOmitted` says that it was left out, because the event would have been larger than 8 MiB.
+    """
 
     sop_instance_uid: str
     sop_class_uid: str | None
@@ -111,6 +114,7 @@ class PublishedInstance(Value):
     patient: PublishedPatient
     retrieve: Retrieve | None
     dicom: dict[str, Any]
+    dicom_omitted: bool = False
 
 
 class SeriesSummary(Value):

@@ -10,7 +10,8 @@ class Inbound(Value):
     """One message as a source received it.
 
     `headers` holds the transport's own headers that mean something here (`calling-aet`, `traceparent`);
-    `redelivered` says that an earlier attempt to handle it may have failed.
+    `redelivered` says that an earlier attempt to handle it may have failed; `arrived` when it came, in seconds of a
+    clock that only goes on.
     """
 
     channel: str
@@ -21,6 +22,7 @@ class Inbound(Value):
     correlation_id: str | None = None
     headers: Mapping[str, str] = {}
     redelivered: bool = False
+    arrived: float | None = None
 
 
 class Verb(StrEnum):
@@ -72,6 +74,7 @@ class Delivery(StrEnum):
     SENT = "sent"
     UNROUTED = "unrouted"  # the broker has it confirmed and returned: no queue is bound for it
     FAILED = "failed"  # not confirmed: send it again
+    REFUSED = "refused"  # the broker does not take it: what follows of its study waits for somebody
 
 
 Receive = Callable[[Sequence[Inbound]], Sequence[Outcome]]

@@ -6,6 +6,8 @@ from typing import Any
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 
+from msgspec.structs import replace
+
 from bridge.core.decision import Decision
 from bridge.core.events import (
     Change,
@@ -222,6 +224,9 @@ def instance_data(
     )
 
 
+_MOST_BYTES = 8 * 1024 * 1024  # of an event; RabbitMQ 4 takes messages of 16 MiB as it is shipped
+
+
 def outbound(
     event: CloudEvent[Any],
     channel: str,
@@ -230,7 +235,11 @@ def outbound(
     correlation_id: str | None,
     traceparent: str | None,
 ) -> Outbound:
-    """An event as destinations take it; its row is not known yet."""
+    """An event as destinations take it; its row is not known yet. One that is too large goes without `dicom`."""
+    body = encode(event)
+    if len(body) > _MOST_BYTES and isinstance(event.data, InstanceData):
+        instance = replace(event.data.instance, dicom={}, dicom_omitted=True)
+        body = encode(replace(event, data=replace(event.data, instance=instance)))
     attributes = ("specversion", "id", "source", "type", "subject", "time", "dataschema", "partitionkey", "sequence")
     return Outbound(
         id=0,
@@ -240,7 +249,7 @@ def outbound(
         event_id=event.id,
         type=event.type,
         time=event.time,
-        body=encode(event),
+        body=body,
         headers={name: getattr(event, name) for name in (*attributes, "datacontenttype")},
         correlation_id=correlation_id,
         traceparent=traceparent,

@@ -33,7 +33,7 @@ from bridge.core.publishing import (
 )
 from bridge.correlation.cause import Cause, Site
 from bridge.correlation.studies import series_of
-from bridge.store.rows import StoredInstance, StoredStudy
+from bridge.store.rows import HistoryEntry, StoredInstance, StoredStudy
 
 # IHE RAD IOCM; PS3.16 CID 7011 and 7010.
 MEANINGS = {
@@ -187,3 +187,10 @@ def decided(study: StoredStudy) -> Decision:
 
 def previous(before: Decision | None) -> Previous | None:
     return Previous(before.verdict, before.orders) if before else None
+
+
+def last_other(history: Sequence[HistoryEntry]) -> Decision | None:
+    """The verdict and the orders that were the last ones before those that hold."""
+    changed = (e for e in reversed(history) if e.previous is None or e.previous != Previous(e.verdict, e.orders))
+    was = next((entry.previous for entry in changed), None)
+    return Decision(was.verdict, orders=was.orders) if was else None

@@ -40,7 +40,7 @@ from bridge.core.rules import (
     suggesting,
 )
 from bridge.core.struct import encode
-from bridge.correlation.announcing import Announcer, decided, previous
+from bridge.correlation.announcing import Announcer, decided, last_other, previous
 from bridge.correlation.cause import Cause, Site
 from bridge.correlation.orders import Orders
 from bridge.correlation.people import People, patient_keys
@@ -105,7 +105,7 @@ class Correlation:
         order_facts = [fact for fact in facts if isinstance(fact, OrderUpdate | Appointment)]
         message = _Message()
         if order_facts:
-            message.affected |= self._studies_of(self._orders.apply(order_facts))
+            message.affected |= self.studies_of(self._orders.apply(order_facts))
         for fact in facts:
             if isinstance(fact, Instance):
                 self._apply_instance(cause, fact, message)
@@ -132,13 +132,13 @@ class Correlation:
         """Every order of whoever may be this patient is seen in another light, and so is every study."""
         self._people.load({value for _, value in fact_keys(fact)})
         keys = patient_keys(self._people.add(fact))
-        affected = self._studies_of(self._orders.under(keys))
+        affected = self.studies_of(self._orders.under(keys))
         return affected if isinstance(fact, PatientUpdate) else affected | self._studies.under(keys)
 
     def _apply_report(self, report: Report) -> set[str]:
         keys = self._verdicts.add_report(report)
         named = {uid for level, uid in keys if level == "study"}
-        return named | self._studies_of(self._orders.under(_order_keys(keys)))
+        return named | self.studies_of(self._orders.under(_order_keys(keys)))
 
     def _apply_instance(self, cause: Cause, instance: Instance, message: _Message) -> None:
         """One object. Under a known SOP Instance UID the same header says nothing new, another one replaces it."""
@@ -183,7 +183,7 @@ class Correlation:
 
     # Who is affected
 
-    def _studies_of(self, orders: Iterable[Order]) -> set[str]:
+    def studies_of(self, orders: Iterable[Order]) -> set[str]:
         """The studies that share a key with one of these orders, or to which one of them may be suggested."""
         keys: set[Pair] = set()
         for order in orders:
@@ -268,6 +268,7 @@ class Correlation:
             message_id=cause.message_id,
             events=tuple(events),
             user=cause.user,
+            replayed=cause.replayed,
         )
         self._history.append((study.uid, entry))
 
@@ -276,6 +277,10 @@ class Correlation:
     def prepare_due(self, due: Sequence[Due]) -> None:
         studies = self._studies.load({one.study for one in due})
         self._orders.named({order for study in studies if study.decision for order in study.decision.orders})
+
+    def is_prepared(self, due: Due) -> bool:
+        """Whether its study was loaded, and is nobody else's to change now."""
+        return self._studies.is_loaded(due.study)
 
     def apply_due(self, due: Due, at: str, clock: float) -> None:
         """A deadline has come: the study is quiet, or has been without an order for too long."""
@@ -311,6 +316,34 @@ class Correlation:
             if self._announcer.settled(name, study, linked, numbers, before, cause, reopened=reopened)
         ]
 
+    # Once more
+
+    def apply_replay(self, uid: str, cause: Cause) -> bool:
+        """Tells all that is current of a study again, with what was before it; False where there is no such study."""
+        [study] = self._studies.load([uid])
+        if study.decision is None:
+            return False
+        history = self._db.history(uid)
+        before = last_other(history)
+        study.revision += 1
+        self._studies.changed(study)
+        linked = self._verdicts.linked(study)
+        names = self._announce(study, before, study.orders, linked, cause)
+        if reports := self._verdicts.reports(study, linked):
+            names += ["study.reported"] * self._announcer.reported(study, linked, reports, cause)
+        self._announcer.instances(study, self._studies.objects(study), linked, before, cause)
+        for stored in self._studies.rejected(study):
+            if rejection := self._studies.rejection_of(stored.instance):
+                self._announcer.rejected(study, stored, linked, rejection, cause)
+        if study.settled == "settled":
+            told = ("study.settled", "study.ready")[: 1 + (study.decision.verdict is Verdict.MATCHED)]
+            reopened = sum("study.settled" in entry.events and not entry.replayed for entry in history) > 1
+            names += self._settled(told, study, study.decision, cause, reopened=reopened)
+        if study.overdue_at:
+            names += ["study.overdue"] * self._announcer.overdue(study, cause)
+        self._remember(study, before, cause, names)
+        return True
+
     def _quiet_from_now(self, uid: str, cause: Cause) -> None:
         [study] = self._studies.load([uid])
         if study.settled == "settled":
@@ -325,6 +358,11 @@ class Correlation:
             self._deadlines[study.uid, "hold"] = (cause.clock + self._site.holds_for(study.channel), cause.message)
         elif waited and not waits:
             self._deadlines[study.uid, "hold"] = study.overdue_at = None
+
+    def turned(self) -> list[Verdict]:
+        """The new verdict, for each time that a study's verdict became another one."""
+        entries = [entry for _, entry in self._history]
+        return [one.verdict for one in entries if one.previous is None or one.previous.verdict is not one.verdict]
 
     def save(self) -> list[Outbound]:
         """Writes everything, and returns the events owed with their rows."""

@@ -36,6 +36,7 @@ class Site(NamedTuple):
 class Cause(Value):
     """What is being applied, and when: a message by its id, or the id of what a person (`user`) decided.
 
+    Where it is `replayed` nothing is applied, and all that is known is told again.
     `clock` is in seconds, of the clock that runs while the source is connected and its queues are drained.
     """
 
@@ -47,6 +48,7 @@ class Cause(Value):
     correlation_id: str | None = None
     traceparent: str | None = None
     user: str | None = None
+    replayed: bool = False
 
 
 def cause_of(message: StoredMessage, at: str, clock: float) -> Cause:

@@ -39,6 +39,9 @@ class Studies:
             self._studies.update(self._db.studies(missing))
         return [self._studies[uid] for uid in sorted(uids)]
 
+    def is_loaded(self, uid: str) -> bool:
+        return uid in self._studies
+
     def load_instances(self, uids: Collection[str]) -> None:
         missing = {uid for uid in uids if uid not in self._instances}
         if missing:
@@ -82,6 +85,13 @@ class Studies:
         current = [one for _, one in sorted(found.items()) if one.instance.statement.study_instance_uid == study.uid]
         rejected = {instance for instance, _ in study.rejections}
         return [one for one in current if one.instance.sop_instance_uid not in rejected]
+
+    def rejected(self, study: StoredStudy) -> list[StoredInstance]:
+        """The known objects of a study that notes took out of it."""
+        uids = {instance for instance, _ in study.rejections}
+        self.load_instances(uids)
+        known = [one for uid in sorted(uids) if (one := self._instances[uid])]
+        return [one for one in known if one.instance.statement.study_instance_uid == study.uid]
 
     # Objects come, go and are rejected
 

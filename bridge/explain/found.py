@@ -88,13 +88,19 @@ def find(db: Transaction, key: str) -> Found:
         reports = list(db.facts({(level, key) for level in _RULE_OF_LEVEL}, Report).values())
         orders = db.orders(_owners(db, "order", _order_keys(reports)))
     uids |= _owners(db, "study", linking(pair for order in orders.values() for pair in order_lookups(order)))
-    known = db.studies(uids) if uids else _suggested(db, orders)
+    known = _stored(db, uids) if uids else {}
+    known = known or _suggested(db, orders)
     if known:
         return _explained(db, known)
     return Found(
         orders=tuple(published_order(order) for order in orders.values()),
         reports=tuple(published_report(report) for report in reports),
     )
+
+
+def _stored(db: Transaction, uids: Iterable[str]) -> dict[str, StoredStudy]:
+    """Of one that was purged only what people decided is found."""
+    return {uid: study for uid, study in db.studies(set(uids)).items() if study.decision}
 
 
 def _explained(db: Transaction, known: dict[str, StoredStudy]) -> Found:

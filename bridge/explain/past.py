@@ -28,6 +28,8 @@ def history(one: Explanation, redact: bool) -> Iterator[tuple[str, ...]]:
 def _change(entry: HistoryEntry, names: dict[str, str]) -> str:
     now = _state(Previous(entry.verdict, entry.orders), names)
     before = entry.previous
+    if entry.replayed:
+        return f"{now}, published again"
     if before is None or (before.verdict, before.orders) != (entry.verdict, entry.orders):
         return f"{_state(before, names) if before else 'new'} → {now}"
     told = [said for name, said in (_BY_TIME | _BY_NEWS).items() if name in entry.events]

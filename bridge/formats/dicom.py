@@ -137,11 +137,14 @@ def _tags(attributes: tuple[str, ...]) -> tuple[tuple[int, ...], frozenset[int]]
     return kept, _READ | needed_for_json(kept)
 
 
+_LONGEST_MODALITY = 64  # characters, though a code string has 16
+
+
 def _required_uid(header: DataSet, tag: int, name: str) -> str:
     """A type 1 UID of the object itself. File Meta Information is no substitute: tools leave old ones there."""
     uid = text(header, tag)
     if uid is None:
-        raise Invalid(f"dicom-no-{name}", f"{tag_name(tag)} is absent or empty")
+        raise Invalid(f"dicom-no-{name}", f"{tag_name(tag)} is absent, empty or too long for a UID")
     if "\\" in uid:
         raise Invalid(f"dicom-no-{name}", f"{tag_name(tag)} has several values")
     if LOST in uid:
@@ -167,13 +170,17 @@ def _statement(header: DataSet) -> Statement:
     modalities = texts(header, _MODALITY)
     if len(modalities) > 1:
         header.warn(_MODALITY, "several values where one is allowed; the first is taken")
+    modality = modalities[0] if modalities else None
+    if modality and len(modality) > _LONGEST_MODALITY:
+        header.warn(_MODALITY, f"longer than {_LONGEST_MODALITY} characters; not used")
+        modality = None
     return Statement(
         study_instance_uid=_required_uid(header, _STUDY_INSTANCE_UID, "study-instance-uid"),
         accession_number=_accession_number(header),
         requests=_requests(header),
         patient=_patient(header),
         patient_identity_removed=_patient_identity_removed(header),
-        modality=modalities[0] if modalities else None,
+        modality=modality,
         study_date=whole_date(header, _STUDY_DATE),
     )
 

@@ -41,6 +41,7 @@ _OF_LINES = {"LT", "ST", "UT"}  # paragraphs, whose white space means something
 _SINGLE_VALUED = {"LT", "ST", "UR", "UT"}  # a backslash in them is a character (PS3.5 6.2)
 _TEXT = _CODED_IN_CHARACTER_SET | {"AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"}
 _LONGEST = {"AE": 16, "CS": 16, "LO": 64, "PN": 64, "SH": 16, "UI": 64}  # characters; PN: of each component group
+_LONGEST_THAT_IS_KEPT = 250  # characters of a UID, though the standard allows 64: databases index no longer ones
 _NUMBERS = {"FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
 _REPEATING = (0x50, 0x60)  # curves and overlays, whose groups are any even one of 50xx and 60xx (PS3.5 7.6)
 _BINARY = {"OB", "OD", "OF", "OL", "OV", "OW"}
@@ -84,6 +85,9 @@ def text(data_set: DataSet, tag: int) -> str | None:
     vr, single = _definition(tag)
     if single and "\\" in value and vr not in _SINGLE_VALUED:
         data_set.warn(tag, "several values where one is allowed; kept as one")
+    if vr == "UI" and len(value) > _LONGEST_THAT_IS_KEPT:
+        data_set.warn(tag, f"longer than {_LONGEST_THAT_IS_KEPT} characters; not used")
+        return None
     if vr == "UI" and not _UID.fullmatch(value):
         data_set.warn(tag, "characters that no UID has; kept")
     return value

@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Table, TextClause, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -16,6 +18,19 @@ from bridge.core.errors import ConfigError, Unavailable
 # Pages in the write-ahead log before it is copied back (16 MiB, against SQLite's 4): a burst is not interrupted.
 _WAL_PAGES = 4096
 _BUSY_SECONDS = 5  # then the batch is tried again
+
+# A server that does not answer is noticed; one that lost us, or a process that was stopped in the middle of a
+# transaction, lets go of its locks.
+_POSTGRESQL = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "application_name": "hl7-dicom-bridge",
+    "client_encoding": "utf8",
+    "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=30s -c TimeZone=UTC",
+}
 
 
 def engine_for(database_url: str, *, durable: bool = True) -> Engine:
@@ -28,14 +43,47 @@ def engine_for(database_url: str, *, durable: bool = True) -> Engine:
         url = make_url(database_url)
     except ArgumentError as error:
         raise ConfigError("database_url is not a database URL, such as sqlite:///bridge.db") from error
+    if url.drivername == "postgresql+psycopg":
+        return _postgresql(url, durable=durable)
     if url.get_backend_name() != "sqlite":
-        raise ConfigError(f"database_url: {url.get_backend_name()} is not supported; use sqlite:///file")
+        raise ConfigError(
+            f"database_url: {url.drivername} is not supported; use sqlite:///file or postgresql+psycopg://…"
+        )
     if url.database in (None, "", ":memory:"):
         raise ConfigError("database_url must name a file: a database in memory would lose what was acknowledged")
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, durable=durable))
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "do_connect", lambda *_: _keep_private(Path(str(url.database))))
     return engine
+
+
+def _postgresql(url: URL, *, durable: bool) -> Engine:
+    """Connections are tried before they are used, as the server may have been restarted in between."""
+    stated = {name: value for name, value in _POSTGRESQL.items() if name not in url.query}
+    if "options" in stated:
+        stated["options"] = f"{stated['options']} -c synchronous_commit={'on' if durable else 'off'}"
+    try:
+        return create_engine(
+            url, connect_args=stated, pool_pre_ping=True, isolation_level="READ COMMITTED", hide_parameters=True
+        )
+    except ModuleNotFoundError:
+        raise ConfigError("database_url: PostgreSQL needs psycopg: pip install 'hl7-dicom-bridge[postgres]'") from None
+
+
+def _keep_private(file: Path) -> None:
+    """A database that is made is its owner's alone, whatever the umask; SQLite's files beside it follow its mode.
+
+    One that exists must not be opened here: closing it would end SQLite's own locks in this process (fcntl(2)), and the
+    next command beside the service would take away the write-ahead log from under it.
+    """
+    with suppress(OSError):  # it exists; or SQLite says what is wrong
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def readable_by_others(file: Path) -> bool:
+    """Whether anybody on this machine may read it."""
+    return bool(file.stat().st_mode & stat.S_IROTH)
 
 
 def _prepare_sqlite(connection: Any, *, durable: bool) -> None:
@@ -62,6 +110,17 @@ def insert_into(table: Table, dialect: str) -> "sqlite.Insert | postgresql.Inser
         sqlite.insert if dialect == "sqlite" else postgresql.insert
     )
     return construct(table)
+
+
+def clock_of(dialect: str) -> TextClause:
+    """What gives the database's time in seconds since 1970."""
+    return text(_CLOCKS[dialect])
+
+
+_CLOCKS = {
+    "sqlite": "SELECT (julianday('now') - 2440587.5) * 86400.0",
+    "postgresql": "SELECT extract(epoch FROM clock_timestamp())",
+}
 
 
 def sqlite_file(url: URL) -> Path | None:

@@ -10,7 +10,7 @@ from bridge.core.struct import Value
 
 
 class StoredMessage(Value):
-    """A row of the ledger."""
+    """A row of the ledger. `instance` is the SOP Instance UID of the object that the message brought."""
 
     id: str
     channel: str
@@ -28,6 +28,7 @@ class StoredMessage(Value):
     size: int = 0
     received_at: str = ""
     body: bytes | None = None
+    instance: str | None = None
 
 
 class StoredInstance(Value):
@@ -39,7 +40,10 @@ class StoredInstance(Value):
 
 
 class HistoryEntry(Value):
-    """One revision of a study: its verdict, and the message, or the person, that led to it."""
+    """One revision of a study: its verdict, and the message, or the person, that led to it.
+
+    One that was `replayed` changed nothing: it says again what is known, and `previous` what was before that.
+    """
 
     revision: int
     at: str
@@ -51,6 +55,7 @@ class HistoryEntry(Value):
     message_id: str | None
     events: tuple[str, ...]
     user: str | None = None
+    replayed: bool = False
 
 
 Settled = Literal["never", "settled", "reopened"]

@@ -6,6 +6,7 @@ columns are only what is searched for. Nothing here knows a rule of correlation.
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -15,6 +16,8 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    false,
+    text,
 )
 
 DOC_VERSION = 1
@@ -45,8 +48,15 @@ message = Table(
     Column("size", Integer, nullable=False),
     Column("received_at", String, nullable=False),
     Column("body", LargeBinary),  # HL7 only, deflated: what a reading error did can be repaired by reading again
-    Index("message_by_status", "status"),
+    Column("instance", String),  # of an object: its SOP Instance UID, also where another message's header replaced it
+    Index("message_by_status", "status", "received_at"),
     Index("message_by_message_id", "message_id"),
+    Index(
+        "message_with_body",
+        "received_at",
+        sqlite_where=text("body IS NOT NULL"),
+        postgresql_where=text("body IS NOT NULL"),
+    ),
 )
 
 # What each HL7 message says about each requested procedure, patient, report and appointment, what people decided, and
@@ -59,6 +69,7 @@ fact = Table(
     Column("kind", String(15), nullable=False),  # as core.facts calls it
     Column("doc", LargeBinary, nullable=False),
     Column("doc_version", Integer, nullable=False),
+    Index("fact_by_message", "message"),
 )
 fact_key = Table(
     "fact_key",
@@ -66,6 +77,7 @@ fact_key = Table(
     Column("value", String, primary_key=True),
     Column("level", String(9), primary_key=True),  # filler, placer, accession, study, patient
     Column("fact", _RowId, ForeignKey("fact.id"), primary_key=True),
+    Index("fact_key_by_fact", "fact"),
     sqlite_with_rowid=False,
 )
 
@@ -92,6 +104,14 @@ study = Table(
     Column("settled", String(8), nullable=False),  # never, settled, reopened
     Column("overdue_at", String),
     Index("study_by_verdict", "verdict"),
+)
+
+# What is left of a study that was purged: when it comes again it goes on with the next revision.
+purged_study = Table(
+    "purged_study",
+    metadata,
+    Column("uid", String, primary_key=True),
+    Column("revision", Integer, nullable=False),
 )
 
 # When a study is due to settle, or to be overdue, in seconds of the clock that runs while the source is connected.
@@ -133,6 +153,7 @@ instance = Table(
     Column("doc", LargeBinary, nullable=False),
     Column("doc_version", Integer, nullable=False),
     Index("instance_by_study", "study"),
+    Index("instance_by_message", "message"),
 )
 
 # The objects that rejection notes (IHE RAD IOCM) take out of their study, arrived or not.
@@ -174,14 +195,37 @@ history = Table(
     Column("revision", Integer, primary_key=True),
     Column("at", String, nullable=False),
     Column("doc", LargeBinary, nullable=False),
+    Index("history_by_time", "at", "study"),
 )
 
+# Events that the broker has not confirmed yet. One that it `refused` for itself holds back what follows of its study.
 outbox = Table(
     "outbox",
     metadata,
     Column("id", _RowId, primary_key=True, autoincrement=True),
     Column("doc", LargeBinary, nullable=False),
+    Column("study", String, nullable=False, server_default=""),
+    Column("refused", Boolean, nullable=False, server_default=false()),
+    Index("outbox_refused", "study", sqlite_where=text("refused"), postgresql_where=text("refused")),
     sqlite_autoincrement=True,
+)
+
+# What one process does for all (`relay`, `deadlines`, `purge`), and who it is; `until` is the database's time.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("until", Float, nullable=False),
+)
+
+# The processes of the site, when each was last seen, and whether it has handled all that its queues had.
+process = Table(
+    "process",
+    metadata,
+    Column("owner", String, primary_key=True),
+    Column("seen", Float, nullable=False),
+    Column("caught_up", Boolean, nullable=False),
 )
 
 counter = Table(

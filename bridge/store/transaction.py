@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Executable, Row, Select, Table, bindparam, delete, select
+from sqlalchemy import Connection, Executable, Row, Select, Table, bindparam, delete, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from bridge.core.decision import Decision
@@ -17,8 +17,9 @@ from bridge.core.orders import Order
 from bridge.core.ports import Outbound
 from bridge.core.struct import Value, encode
 from bridge.store import schema as t
-from bridge.store.dialects import insert_into
-from bridge.store.lookups import Lookups
+from bridge.store.claims import Claims, NoClaims
+from bridge.store.dialects import clock_of, insert_into
+from bridge.store.lookups import Lookups, stored_key
 from bridge.store.rows import Due, HistoryEntry, StoredInstance, StoredMessage, StoredStudy
 
 Pair = tuple[str, str]
@@ -66,6 +67,7 @@ _FACTS = _with(
 )
 _ORDERS = _with(select(t.imaging_order), t.imaging_order.c.id)
 _STUDIES = _with(select(t.study), t.study.c.uid)
+_PURGED_STUDIES = _with(select(t.purged_study), t.purged_study.c.uid)
 _STATEMENTS = _with(select(t.statement), t.statement.c.study)
 _SERIES = _with(select(t.series), t.series.c.study)
 _REJECTIONS = _with(select(t.rejection), t.rejection.c.study)
@@ -80,6 +82,11 @@ _OWNERS = _with(
     t.matching_key.c.value,
 )
 _ADD_FACT = t.fact.insert().returning(t.fact.c.id, sort_by_parameter_order=True)
+_OWED = (
+    select(t.outbox.c.id, t.outbox.c.doc)
+    .where(t.outbox.c.study.not_in(select(t.outbox.c.study).where(t.outbox.c.refused)))
+    .order_by(t.outbox.c.id)
+)
 _OWE = t.outbox.insert().returning(t.outbox.c.id, sort_by_parameter_order=True)
 
 
@@ -101,11 +108,19 @@ def _delete_by_key(table: Table) -> Executable:
 
 
 class Transaction(Lookups):
-    """Reads and writes over one connection, inside a transaction that the store began and ends."""
+    """Reads and writes over one connection, inside a transaction that the store began and ends.
+
+    What is looked up by its value is claimed by that first (`bridge.store.claims`); what is written was looked up.
+    """
+
+    def __init__(self, connection: Connection, claims: Claims | NoClaims) -> None:
+        super().__init__(connection)
+        self._claims = claims
 
     # The ledger
 
     def messages(self, ids: Collection[str]) -> dict[str, StoredMessage]:
+        self._claims.add(ids)
         return {row.id: _message(row) for row in self._among(_MESSAGES, ids)}
 
     def ids_by_message_id(self, message_ids: Collection[str]) -> dict[str, set[str]]:
@@ -128,8 +143,10 @@ class Transaction(Lookups):
     def facts(self, keys: Collection[Pair], *kinds: type[HL7Fact] | type[PersonFact]) -> dict[int, Any]:
         """The facts of these kinds under any of these keys (level, value), by row, in the sequence of their rows."""
         names = [NAMES[kind] for kind in kinds]
-        rows = self._among(_FACTS, {value for _, value in keys}, kinds=names)
-        found = {row.id: _decode_fact[row.kind](row.doc) for row in rows if (row.level, row.value) in keys}
+        stored = {(level, stored_key(value)) for level, value in keys}
+        self._claims.add(value for _, value in stored)
+        rows = self._among(_FACTS, {value for _, value in stored}, kinds=names)
+        found = {row.id: _decode_fact[row.kind](row.doc) for row in rows if (row.level, row.value) in stored}
         return dict(sorted(found.items()))
 
     def add_facts(self, facts: Sequence[tuple[str | None, HL7Fact | PersonFact]]) -> None:
@@ -142,13 +159,14 @@ class Transaction(Lookups):
         ]
         ids = self._connection.execute(_ADD_FACT, rows).scalars().all()
         keys = [
-            {"level": level, "value": value, "fact": row_id}
+            {"level": level, "value": stored_key(value), "fact": row_id}
             for row_id, (_, fact) in zip(ids, facts, strict=True)
             for level, value in fact_keys(fact)
         ]
         self._insert(t.fact_key, keys)
 
     def orders(self, ids: Collection[str]) -> dict[str, Order]:
+        self._claims.add(ids)
         return {row.id: _decode_order(row.doc) for row in self._among(_ORDERS, ids)}
 
     def save_orders(self, orders: Collection[Order], gone: Collection[str]) -> None:
@@ -158,7 +176,11 @@ class Transaction(Lookups):
     # Studies and their objects
 
     def studies(self, uids: Collection[str]) -> dict[str, StoredStudy]:
-        """One for each UID. A study that is not stored has no revision; what is said of it may be known already."""
+        """One for each UID. A study that is not stored has no decision; what is said of it may be known already.
+
+        One that was purged goes on with the revisions that it had.
+        """
+        self._claims.add(uids)
         found = {uid: StoredStudy(uid) for uid in uids}
         for row in self._among(_STUDIES, uids):
             found[row.uid] = StoredStudy(
@@ -172,6 +194,8 @@ class Transaction(Lookups):
                 settled=row.settled,
                 overdue_at=row.overdue_at,
             )
+        for row in self._among(_PURGED_STUDIES, [uid for uid, study in found.items() if not study.decision]):
+            found[row.uid].revision = row.revision
         for row in self._among(_STATEMENTS, found):
             found[row.study].statements[row.digest] = (_decode_statement(row.doc), row.instances)
         for row in self._among(_SERIES, found):
@@ -222,6 +246,7 @@ class Transaction(Lookups):
         )
 
     def instances(self, uids: Collection[str]) -> dict[str, StoredInstance]:
+        self._claims.add(uids)
         return {row.uid: _decode_instance(row.doc) for row in self._among(_INSTANCES, uids)}
 
     def instances_of(self, studies: Collection[str]) -> dict[str, list[StoredInstance]]:
@@ -290,7 +315,12 @@ class Transaction(Lookups):
     def due(self, clock: float, limit: int) -> list[Due]:
         """The deadlines that have come, the earliest first."""
         c = t.deadline.c
-        query = select(c.study, c.kind, c.message).where(c.at <= clock).order_by(c.at, c.study, c.kind).limit(limit)
+        query = (
+            select(c.study, c.kind, c.message)
+            .where(c.at <= clock)
+            .order_by(c.at, self._bytewise(c.study), c.kind)
+            .limit(limit)
+        )
         return [Due(row.study, row.kind, row.message) for row in self._connection.execute(query)]
 
     def save_deadlines(
@@ -308,16 +338,19 @@ class Transaction(Lookups):
     def owners(self, side: str, keys: Collection[Pair]) -> dict[Pair, set[str]]:
         """The orders or studies (`side`) under each of these keys (rule, value)."""
         found: dict[Pair, set[str]] = {key: set() for key in keys}
-        for row in self._among(_OWNERS, {value for _, value in keys}, side=side):
-            if (row.rule, row.value) in found:
-                found[row.rule, row.value].add(row.owner)
+        stored = {(rule, stored_key(value)): owners for (rule, value), owners in found.items()}
+        self._claims.add(value for _, value in stored)
+        for row in self._among(_OWNERS, {value for _, value in stored}, side=side):
+            if (row.rule, row.value) in stored:
+                stored[row.rule, row.value].add(row.owner)
         return found
 
     def save_owners(
         self, side: str, added: Collection[tuple[Pair, str]], removed: Collection[tuple[Pair, str]]
     ) -> None:
-        self._delete(t.matching_key, [(side, value, rule, owner) for (rule, value), owner in removed])
-        self._insert(t.matching_key, [{"side": side, "rule": r, "value": v, "owner": owner} for (r, v), owner in added])
+        self._delete(t.matching_key, [(side, stored_key(value), rule, owner) for (rule, value), owner in removed])
+        rows = [{"side": side, "rule": r, "value": stored_key(v), "owner": owner} for (r, v), owner in added]
+        self._insert(t.matching_key, rows)
 
     # History and outbox
 
@@ -331,24 +364,65 @@ class Transaction(Lookups):
         """Queues events in their sequence; returns them with the ids of their rows."""
         if not events:
             return []
-        ids = self._connection.execute(_OWE, [{"doc": encode(event)} for event in events]).scalars().all()
+        rows = [{"doc": encode(event), "study": event.headers.get("partitionkey", "")} for event in events]
+        ids = self._connection.execute(_OWE, rows).scalars().all()
         return [msgspec.structs.replace(event, id=row) for event, row in zip(events, ids, strict=True)]
 
     def owed(self, limit: int) -> list[Outbound]:
-        """The oldest events that are not confirmed yet."""
-        rows = self._connection.execute(select(t.outbox.c.id, t.outbox.c.doc).order_by(t.outbox.c.id).limit(limit))
+        """The oldest events that are not confirmed yet, but for those that wait behind a refused one."""
+        rows = self._connection.execute(_OWED.limit(limit))
         return [msgspec.structs.replace(_decode_outbound(row.doc), id=row.id) for row in rows]
 
     def settle(self, ids: Collection[int], counters: Mapping[str, int]) -> None:
         """Forgets confirmed events and counts what became of them."""
         self._delete(t.outbox, [(row,) for row in ids])
-        for name, count in counters.items():
+        for name, count in sorted(counters.items()):
             statement = insert_into(t.counter, self._connection.dialect.name).values(name=name, value=count)
             self._connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["name"], set_={"value": t.counter.c.value + statement.excluded.value}
                 )
             )
+
+    def refuse(self, ids: Collection[int]) -> None:
+        """Keeps events that the broker does not take, with all that follows of their studies."""
+        self._connection.execute(update(t.outbox).where(t.outbox.c.id.in_(ids)).values(refused=True))
+
+    def try_refused(self) -> None:
+        """Lets refused events be sent once more."""
+        self._connection.execute(update(t.outbox).where(t.outbox.c.refused).values(refused=False))
+
+    # The processes of a site
+
+    def hold(self, name: str, owner: str, seconds: float) -> bool:
+        """Takes or renews what one process does for all; says whether it is this one's for so long."""
+        now = self._now()
+        statement = insert_into(t.lease, self._connection.dialect.name).values(
+            name=name, owner=owner, until=now + seconds
+        )
+        taken = statement.on_conflict_do_update(
+            index_elements=["name"],
+            set_={"owner": statement.excluded.owner, "until": statement.excluded.until},
+            where=or_(t.lease.c.owner == owner, t.lease.c.until < now),
+        ).returning(t.lease.c.owner)
+        return self._connection.execute(taken).first() is not None
+
+    def release(self, owner: str) -> None:
+        """Leaves everything to the others: this process ends."""
+        self._connection.execute(delete(t.lease).where(t.lease.c.owner == owner))
+        self._connection.execute(delete(t.process).where(t.process.c.owner == owner))
+
+    def all_caught_up(self, owner: str, caught_up: bool, seconds: float) -> bool:
+        """Says how this process stands; returns whether all that were seen within so long have caught up."""
+        now = self._now()
+        self._upsert(t.process, [{"owner": owner, "seen": now, "caught_up": caught_up}])
+        self._connection.execute(delete(t.process).where(t.process.c.seen < now - seconds))
+        waiting = select(t.process.c.owner).where(t.process.c.caught_up.is_(False)).limit(1)
+        return self._connection.execute(waiting).first() is None
+
+    def _now(self) -> float:
+        """Seconds by the database's clock, which the processes share."""
+        return float(self._connection.scalar(clock_of(self._connection.dialect.name)) or 0.0)
 
     # Statements over sets
 

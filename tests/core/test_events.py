@@ -53,6 +53,7 @@ from bridge.core.publishing import (
     correlation,
     instance_data,
     ordered_modalities,
+    outbound,
     published_order,
     published_report,
     published_study,
@@ -266,6 +267,7 @@ def test_the_names_of_an_instance_event_are_those_of_the_contract() -> None:
         "patient",
         "retrieve",
         "dicom",
+        "dicomOmitted",
     ]
     assert data["instance"]["instanceNumber"] == {
         "tag": "00200013",
@@ -463,6 +465,23 @@ def test_the_same_fact_has_the_same_id_and_body_however_often_it_is_made() -> No
     first, again = (made("study.matched", a_study(SAID["matched"], (FULL_ORDER,))) for _ in range(2))
 
     assert msgspec.json.encode(first) == msgspec.json.encode(again)
+
+
+def test_an_event_that_would_be_too_large_goes_without_the_objects_attributes_and_says_so() -> None:
+    data = an_instance(SAID["matched"], (FULL_ORDER,))
+    long = {"00324000": {"vr": "LT", "Value": ["x" * 9_000_000]}}
+    large = msgspec.structs.replace(data, instance=msgspec.structs.replace(data.instance, dicom=long))
+    events = [
+        outbound(made("instance.enriched", one), "images", ["k"], correlation_id=None, traceparent=None)
+        for one in (data, large)
+    ]
+    small, shortened = (json.loads(event.body) for event in events)
+
+    assert len(events[1].body) < 100_000
+    assert events[0].event_id == events[1].event_id
+    assert (small["data"]["instance"]["dicomOmitted"], shortened["data"]["instance"]["dicomOmitted"]) == (False, True)
+    small["data"]["instance"] |= {"dicom": {}, "dicomOmitted": True}
+    assert shortened == small
 
 
 def test_another_fact_has_another_id() -> None:

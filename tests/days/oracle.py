@@ -308,8 +308,14 @@ class _Day:
     def _keys(self, order: Order, study: _Study, patients: Sequence[Identity]) -> tuple[bool, ...]:
         """Which rules link the two, the strongest first (4.2)."""
         numbers = {number for one in (order.identity, *patients) for number in one.numbers}
-        known = [number for number in order.identity.numbers if self.people.identifies(number)]
-        merged = {into for number in known for into in self.people.reach.get(number, ())}
+        known = [number for number in numbers if self.people.identifies(number)]
+        merged = {
+            other
+            for number in known
+            for place in self.people.places(number)
+            for other in self.people.reach
+            if self.people.same(place, other)
+        }
         of_patients = {number.value for number in numbers | merged}
 
         def share(ones: Iterable[Number | None], others: Iterable[Number]) -> bool:

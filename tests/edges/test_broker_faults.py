@@ -56,14 +56,34 @@ def test_told_to_end_while_it_waits_for_the_broker_it_ends(tmp_path: Path) -> No
     assert service.stop() == 0
 
 
-def test_an_existing_queue_that_differs_is_named_in_one_line(service: Service, amqp_url: str) -> None:
+@pytest.mark.parametrize("command", [("run",), ("check", "--connect")])
+def test_what_exists_and_differs_is_named_with_what_differs_each_in_one_line(
+    service: Service, amqp_url: str, command: tuple[str, ...]
+) -> None:
+    dead_letters = {"x-dead-letter-exchange": "bridge.dead", "x-dead-letter-strategy": "at-least-once"}
+    arguments = {"x-queue-type": "quorum", "x-overflow": "reject-publish", "x-delivery-limit": 5, **dead_letters}
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
-        connection.channel().queue_declare("bridge.hl7", durable=True)
-    answer = service.command("run")
+        channel = connection.channel()
+        channel.exchange_declare("bridge.in", "direct", durable=True)
+        channel.queue_declare("bridge.hl7", durable=True, arguments=arguments)
+        channel.queue_declare("bridge.dead", durable=True)
+    answer = service.command(*command)
     assert answer.returncode == 78
-    [line] = [line for line in answer.stderr.splitlines() if line.startswith("bridge: ")]
-    assert "queue bridge.hl7" in line
-    assert "PRECONDITION_FAILED" in line
+    lines = [line.removeprefix("bridge: ") for line in answer.stderr.splitlines() if line.startswith("bridge: ")]
+    assert [line.partition(": delete it")[0] for line in lines] == [
+        "exchange bridge.in: type is direct, and the bridge needs topic",
+        "queue bridge.dead: x-queue-type is none, and the bridge needs quorum",
+        "queue bridge.hl7: x-delivery-limit is 5, and the bridge needs 1000000",
+    ]
+    assert all("BRIDGE_AMQP_DECLARE=check" in line for line in lines)
+
+
+def test_a_check_says_what_would_be_declared_and_declares_nothing(service: Service, amqp_url: str) -> None:
+    answer = service.command("check", "--connect")
+    assert answer.returncode == 0
+    assert "bridge run declares exchange bridge.dead, exchange bridge.events, exchange bridge.in" in answer.stdout
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection, pytest.raises(Exception, match="404"):
+        connection.channel().queue_declare("bridge.hl7", passive=True)
 
 
 def test_where_the_owner_declares_what_is_missing_is_named(service: Service, amqp_url: str) -> None:

@@ -1,0 +1,127 @@
+"""What rests on what: which facts nothing needs any more, so that no verdict changes when they are gone.
+
+Orders stand by all facts of their family, and leave with all of them, when no stored study could have been decided
+from them. Merges and links of patients, and their undoing, never leave (docs/decisions/0017).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bridge.core.facts import fact_keys
+from bridge.core.link_decisions import decision_lookups
+from bridge.core.model import (
+    Appointment,
+    HL7Fact,
+    LinkDecision,
+    OrderUpdate,
+    PatientUpdate,
+    PersonFact,
+    Report,
+)
+from bridge.core.orders import Order, assemble, family_keys
+from bridge.core.rules import Pair, scheduled_days
+from bridge.correlation.batch import Correlation
+from bridge.correlation.cause import Site
+from bridge.correlation.people import People, patient_keys
+from bridge.store.retention import OldFact, received_since
+from bridge.store.transaction import Transaction
+
+
+@dataclass
+class Gone:
+    """What is to be taken for removed though it is still stored: nothing but where it is only told what would go."""
+
+    studies: set[str] = field(default_factory=set)
+    orders: set[str] = field(default_factory=set)
+    facts: set[int] = field(default_factory=set)
+
+
+class Leaving(NamedTuple):
+    """What leaves together: facts by their row, and the orders that stood by them."""
+
+    facts: dict[int, HL7Fact | PersonFact]
+    orders: dict[str, Order]
+
+
+_STAYS = Leaving({}, {})
+
+
+class Resting:
+    """What one transaction sees of it. `before` (RFC 3339) tells what is old."""
+
+    def __init__(self, db: Transaction, site: Site, before: str, gone: Gone) -> None:
+        self._db = db
+        self._correlation = Correlation(db, site)
+        self._people = People(db, site.policy)
+        self._before = before
+        self._gone = gone
+
+    def leaving(self, old: Iterable[OldFact]) -> Leaving:
+        """What may leave of these old facts, with the facts that have to leave with them."""
+        found = Leaving({}, {})
+        for one in old:
+            if one.id not in found.facts:
+                leaving = self._with(one)
+                found.facts.update(leaving.facts)
+                found.orders.update(leaving.orders)
+        return found
+
+    def _with(self, one: OldFact) -> Leaving:
+        match one.fact:
+            case OrderUpdate():
+                return self._family(one.id, one.fact)
+            case Appointment() | Report():
+                stays = self._is_about_something(one.fact)
+            case PatientUpdate():
+                stays = self._has_a_patient(one.fact)
+            case LinkDecision():
+                return self._decisions(one.fact.study_instance_uid)
+            case _:
+                stays = True
+        return _STAYS if stays else Leaving({one.id: one.fact}, {})
+
+    def _family(self, row: int, update: OrderUpdate) -> Leaving:
+        """Every order that the update may be about, unless a message about one is young, or a study rests on one."""
+        facts: dict[int, OrderUpdate | Appointment] = {row: update}
+        seen, keys = set[Pair](), set(family_keys(update))
+        while keys:
+            facts |= self._db.facts(keys, OrderUpdate, Appointment)
+            seen |= keys
+            keys = {key for one in facts.values() if isinstance(one, OrderUpdate) for key in family_keys(one)} - seen
+        if received_since(self._db, facts, self._before):
+            return _STAYS
+        updates = {row: one for row, one in facts.items() if isinstance(one, OrderUpdate)}
+        appointments = [one for one in facts.values() if isinstance(one, Appointment)]
+        orders = assemble(updates.values(), appointments)
+        if any(day >= self._before[:10] for order in orders.values() for day in scheduled_days(order)):
+            return _STAYS
+        if self._stored(self._correlation.studies_of(orders.values())):
+            return _STAYS
+        self._db.orders(orders)  # nobody else may change them now
+        return Leaving(dict(updates), orders)
+
+    def _is_about_something(self, fact: Appointment | Report) -> bool:
+        """Whether an order is known that it may be about, or a study that it names."""
+        keys = fact_keys(fact)
+        updates = self._db.facts(keys, OrderUpdate).keys() - self._gone.facts
+        return bool(updates) or self._stored({value for level, value in keys if level == "study"})
+
+    def _has_a_patient(self, update: PatientUpdate) -> bool:
+        """Whether an order or a study is known whose patient it may be about."""
+        keys = patient_keys(self._people.add(update))
+        return bool(self._owners("order", keys) - self._gone.orders) or self._stored(self._owners("study", keys))
+
+    def _decisions(self, study: str) -> Leaving:
+        """All that people decided about a study that was purged, when every order that they named is gone as well."""
+        decisions: dict[int, LinkDecision] = self._db.facts({("study", study)}, LinkDecision)
+        orders = self._owners("order", decision_lookups(decisions.values())) - self._gone.orders
+        young = any(decision.at >= self._before for decision in decisions.values())
+        return _STAYS if young or orders or self._stored({study}) else Leaving(dict(decisions), {})
+
+    def _owners(self, side: str, keys: Iterable[Pair]) -> set[str]:
+        return {owner for owners in self._db.owners(side, frozenset(keys)).values() for owner in owners}
+
+    def _stored(self, studies: Iterable[str]) -> bool:
+        """Whether one of these studies is stored. They are claimed: none can come in the meantime."""
+        return any(study.decision for study in self._db.studies(set(studies) - self._gone.studies).values())
