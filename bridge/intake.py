@@ -87,11 +87,19 @@ class Intake:
         self._owed = owed
         self._limits = limits
         self._clock = clock
+        self._counted: set[str] = set()  # whose attempt was counted, of the delivery that is being retried
 
     def receive(self, batch: Sequence[Inbound]) -> list[Outcome]:
         """One outcome for each `Inbound`, in their sequence."""
         if len(batch) == 1 and batch[0].redelivered:
-            return [self._again(batch[0])]
+            verb = None
+            try:
+                outcome = self._again(batch[0])
+                verb = outcome.verb
+            finally:
+                if verb is not Verb.RETRY:
+                    self._counted.clear()
+            return [outcome]
         read = [self._read_all(inbound) for inbound in batch]
         rows = iter(self._stored([single for singles in read for single in singles]))
         return [_outcome([(single, next(rows)) for single in singles]) for singles in read]
@@ -117,7 +125,12 @@ class Intake:
         return _all_of(outcomes)
 
     def _attempt(self, own_id: str, inbound: Inbound) -> Outcome | None:
-        """Counts another attempt, durably, before the message is read; refuses it when there were too many."""
+        """Counts another attempt, durably, before the message is read; refuses it when there were too many.
+
+        Once for each time that it is delivered: while the database comes and goes, the message has ended nothing.
+        """
+        if own_id in self._counted:
+            return None
 
         def count(db: Transaction) -> bool:
             known = db.messages([own_id]).get(own_id)
@@ -133,6 +146,7 @@ class Intake:
 
         try:
             if self._store.transact(count):
+                self._counted.add(own_id)
                 return None
         except Unavailable:
             return _RETRY
@@ -336,7 +350,7 @@ def _all_of(outcomes: Sequence[Outcome]) -> Outcome:
 
 def _reused_message_ids(db: Transaction, singles: Sequence[_Single]) -> set[str]:
     """The `message_id`s that more than one body came with."""
-    stated = [(single.message.message_id, single.id) for single in singles if single.message.message_id]
+    stated = [(said, single.id) for single in singles if (said := _storable(single.message.message_id))]
     bodies = db.ids_by_message_id({stated_id for stated_id, _ in stated})
     for stated_id, own_id in stated:
         bodies.setdefault(stated_id, set()).add(own_id)

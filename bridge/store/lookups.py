@@ -89,7 +89,7 @@ class Lookups:
         query = (
             select(c.owner)
             .where(c.side == side, c.value == stored_key(value))
-            .distinct()
+            .group_by(c.owner)
             .order_by(self._bytewise(c.owner))
         )
         return list(self._connection.execute(query).scalars())

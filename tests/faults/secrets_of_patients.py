@@ -16,13 +16,14 @@ from bridge.core.ports import Inbound
 from tests.samples import ROOT, adt, ct, oru, rejection_note, siu
 
 # No two letters or digits of these stand like this in anything else that a run writes.
-NAME, GIVEN, NUMBER, OTHER_NUMBER = "Zyxwvutsky", "Qponmlija", "PN7391648", "PN7391655"
+NAME, GIVEN = "Zyxwvutsky", "Qponmlija"
+NUMBER, OTHER_NUMBER, STRANGERS_NUMBER = "PN7391648", "PN7391655", "PN7391662"
 BIRTH_DATE, ISO_BIRTH_DATE = "19230417", "1923-04-17"
 ACCESSION, ORDER, VISIT, STREET = "ACX5582913", "ORQ6617402", "VNX4409126", "Unterfoehringer Weg 88"
 CLINICAL, REPORT, MISPLACED = "suspected yersiniosis", "tularemia confirmed", "Misplacedquux"
 SECRETS = (
-    *(NAME, GIVEN, NUMBER, OTHER_NUMBER, BIRTH_DATE, ISO_BIRTH_DATE, ACCESSION, ORDER, VISIT, STREET),
-    *(CLINICAL, REPORT, MISPLACED),
+    *(NAME, GIVEN, NUMBER, OTHER_NUMBER, STRANGERS_NUMBER, BIRTH_DATE, ISO_BIRTH_DATE),
+    *(ACCESSION, ORDER, VISIT, STREET, CLINICAL, REPORT, MISPLACED),
 )
 
 _HL7, _DICOM = "application/hl7-v2+er7", "application/dicom"
@@ -55,7 +56,8 @@ def _good() -> Iterator[Inbound]:
     patient = f"{NUMBER}^^^HOSP^MR"
     said = {"name": f"{NAME}^{GIVEN}", "birth_date": BIRTH_DATE}
     yield Inbound("orders", adt("A08", patient, **said), _HL7)
-    yield Inbound("orders", adt("A40", patient, prior=f"{OTHER_NUMBER}^^^HOSP^MR", **said), _HL7)
+    merge = adt("A40", patient, prior=f"{OTHER_NUMBER}^^^HOSP^MR", **said)
+    yield Inbound("orders", merge.replace(b"A40" + OTHER_NUMBER.encode(), b"A40"), _HL7)  # in its MSH-10
     yield Inbound("orders", oru(ORDER, "F", patient=NUMBER).replace(b"the text of the report", REPORT.encode()), _HL7)
     yield Inbound("orders", siu("S12", ORDER).replace(b"Doe^Jane", NAME.encode()), _HL7)
     yield Inbound("images", rejection_note(7, study=_STUDY, rejects=(2,), patient=NUMBER), _DICOM)
@@ -63,7 +65,7 @@ def _good() -> Iterator[Inbound]:
 
 def _contradictory() -> Iterator[Inbound]:
     """Another patient under the same numbers, one header in two versions, and an order that says two things."""
-    yield Inbound("images", _object(10, study=f"{_STUDY}.1", patient=OTHER_NUMBER, name=f"{GIVEN}^{NAME}"), _DICOM)
+    yield Inbound("images", _object(10, study=f"{_STUDY}.8", patient=STRANGERS_NUMBER, name=f"{GIVEN}^{NAME}"), _DICOM)
     yield Inbound("images", _object(1, accession=f"{ACCESSION}9"), _DICOM)
     yield Inbound("images", _object(11, study=f"{_STUDY}.2", patient=""), _DICOM)
     yield Inbound("orders", _ORDER.replace("\rZDS", f"\rIPC|{ACCESSION}9|RP2|{_STUDY}.9|SPS2|CT\rZDS").encode(), _HL7)
@@ -97,19 +99,24 @@ def _unreadable() -> Iterator[Inbound]:
 
 
 def _misplaced_in_hl7() -> Iterator[Inbound]:
-    """An order for each of its fields, with a name where that field is."""
-    lines = _ORDER.split("\r")
+    """Another order for each of its fields, with a name where that field is."""
+    other = _ORDER.replace(ORDER, f"{ORDER}0").replace(ACCESSION, f"{ACCESSION}0").replace(_STUDY, f"{_STUDY}.3")
+    lines = other.split("\r")
     for number, line in enumerate(lines):
         fields = line.split("|")
         for place in range(2 if number == 0 else 1, len(fields)):
+            if fields[place].startswith(ROOT):  # a UID names a study everywhere
+                continue
             misplaced = "|".join([*fields[:place], MISPLACED, *fields[place + 1 :]])
             yield Inbound("orders", "\r".join([*lines[:number], misplaced, *lines[number + 1 :]]).encode(), _HL7)
 
 
 def _misplaced_in_dicom() -> Iterator[Inbound]:
-    """An object for each of its elements, with a name where that element is, whatever its VR says."""
-    image = _object(30)
+    """An object of another study for each of its elements, with a name where that element is, whatever its VR says."""
+    image = _object(30, study=f"{_STUDY}.3", accession=f"{ACCESSION}0")
     for element in dcmread(BytesIO(image)):
+        if element.VR == "UI":  # it names an object everywhere
+            continue
         dataset: Dataset = dcmread(BytesIO(image))
         dataset.add_new(element.tag, "LT", MISPLACED)  # as long as none of the others
         file = BytesIO()

@@ -40,7 +40,7 @@ _COMMANDS = (
     "status --json",
     "studies --verdict conflict,ambiguous,pending,overdue --redact",
     f"explain {_STUDY} --redact",
-    f"explain {_STUDY}.1 --redact --json",
+    f"explain {_STUDY}.8 --redact --json",
     "check --connect",
     "dead list",
     "dead list --json",
@@ -149,17 +149,23 @@ def test_nothing_that_a_faulty_run_writes_holds_patient_data_or_a_password(site:
     with site.database_is_gone():
         site.publish(sendings)
         until(lambda: "not stored" in site.log())
-    site.bridge.kill()
     site.broker.kill()
+    until(lambda: "broker connection ended" in site.log())
     site.broker.start()
+    site.bridge.kill()
     site.publish(sendings)
     store = Store(site.database_url)
     assert wait_until_handled(store, sendings)
     store.close()
     written = dict(_everything_written(site))
-    for name, text in written.items():
-        for secret in (*SECRETS, _AMQP_PASSWORD, _WRONG_PASSWORD, make_url(site.database_url).password):
-            assert secret is None or secret.casefold() not in text.casefold(), f"{secret} stands in {name}"
+    passwords = (_AMQP_PASSWORD, _WRONG_PASSWORD, make_url(site.database_url).password or _WRONG_PASSWORD)
+    found = [
+        f"{secret} stands in {name}"
+        for name, text in written.items()
+        for secret in (*SECRETS, *passwords)
+        if secret.casefold() in text.casefold()
+    ]
+    assert not found
     _assert_that_there_was_something_to_see(written)
 
 
@@ -181,8 +187,8 @@ def _everything_written(site: Site) -> Iterator[tuple[str, str]]:
         {"BRIDGE_DATABASE_URL": f"postgresql+psycopg//bridge:{_WRONG_PASSWORD}@nowhere"},
         {"BRIDGE_DATABASE_URL": f"postgresql+psycopg://bridge:{_WRONG_PASSWORD}@127.0.0.1:1/bridge"},
     ):
-        for line in ("check --connect", "status") if settings else ():
-            yield f"bridge {line} with a wrong {next(iter(settings))}", site.command(line, **settings)
+        if settings:
+            yield f"bridge status with {settings}", site.command("status", **settings)
     yield (
         "headers of dead letters",
         "\n".join(json.dumps(_stated(properties), default=str) for properties, _ in letters),
@@ -225,4 +231,4 @@ def _assert_that_there_was_something_to_see(written: dict[str, str]) -> None:
     assert "bridge-error" in written["headers of dead letters"]
     assert "-m bridge run" in written["process titles"]
     assert "hl7-several-patients" in written["bridge dead list"]
-    assert "conflict" in written[f"bridge explain {_STUDY}.1 --redact --json"]
+    assert "conflict" in written[f"bridge explain {_STUDY}.8 --redact --json"]

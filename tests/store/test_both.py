@@ -90,9 +90,7 @@ def dicom_json(
     return dicom(json.dumps(model).encode(), content_type="application/dicom+json")
 
 
-@pytest.mark.parametrize(
-    "messages", [by_accession_number, by_study_uid, by_filler_number, by_patient, by_series_and_object]
-)
+@pytest.mark.parametrize("messages", [by_accession_number, by_filler_number, by_patient])
 @pytest.mark.parametrize("length", [4_000, 100_000])
 def test_identifiers_of_any_length_are_told_the_same(
     desks: list[Desk], messages: Callable[[str], list[Inbound]], length: int
@@ -105,6 +103,22 @@ def test_identifiers_of_any_length_are_told_the_same(
     assert first == second
     assert "internal-error" not in first["figures"]["rejected"]
     assert first["links"]
+
+
+@pytest.mark.parametrize("messages", [by_study_uid, by_series_and_object])
+def test_a_uid_that_no_database_indexes_is_refused_with_its_name(
+    desks: list[Desk], messages: Callable[[str], list[Inbound]]
+) -> None:
+    for desk in desks:
+        for inbound in messages(long(4_000)):
+            desk.receive(inbound)
+    first, second = map(told, desks)
+    assert first == second
+    assert len(first["figures"]["rejected"]) == 1
+    assert {code for code in first["figures"]["rejected"]} <= {
+        "dicom-no-study-instance-uid",
+        "dicom-no-sop-instance-uid",
+    }
 
 
 # PostgreSQL has no NUL in a text. What a sender writes in the properties of a message is as much his as the body.

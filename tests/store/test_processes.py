@@ -1,10 +1,10 @@
 """What several processes on one database may count on: duties that one of them has, and turns at what they share."""
 
-from collections.abc import time
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-import Iterator
 import pytest
 
 from bridge.core.errors import Unavailable
