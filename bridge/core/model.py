@@ -105,7 +105,7 @@ class PatientStatement(Value):
     names: tuple[PersonName, ...] | UnsetType = UNSET
     birth_date: str | UnsetType | None = UNSET
     sex: str | UnsetType | None = UNSET
-    rank: int = 1  # at one time the higher is newer: 0 of a new order, 1 of any other message, 2 of a cancellation
+    rank: int = 1  # at one time the higher is newer: -1 where it names no patient, 0 of a new order, 1 of any other
 
 
 class OrderNumbers(Value):

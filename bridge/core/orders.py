@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from msgspec import UNSET, UnsetType
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from bridge.core.model import (
     Appointment,
@@ -101,7 +101,7 @@ _NEWEST = tuple(name for name in OrderUpdate.__struct_fields__ if name in Order.
 _OF_ONE_PATIENT = frozenset({"visit_number", "account_number", "reason", "clinical_information"})
 _OF_ANY_PATIENT = tuple(name for name in _NEWEST if name not in _OF_ONE_PATIENT)
 
-# Who sent the identifiers, these, whether stated now or before, and what a message says of the patient beside them.
+# Sending facility, and what a message says of the patient: the fields of PatientStatement without its time and rank.
 _Said = tuple[
     str | None,
     tuple[Identifier, ...] | UnsetType,
@@ -116,11 +116,10 @@ def _fold(name: Name, history: Iterable[OrderFact], shared: Container[int]) -> O
     facts = in_sequence(history)
     updates = [fact for fact in facts if isinstance(fact, OrderUpdate)]
     whose = _whose(updates)
-    stated = _statements(updates, whose)
-    statements = tuple(stated.values())
+    statements = _statements(updates, whose)
     own = about_current_patient(statements) if len(statements) > 1 else list(statements)
     patient = newest_fields(own)
-    elsewhere = {said for (said, _), one in stated.items() if one not in own} if len(own) < len(statements) else ()
+    elsewhere = set(whose) - {astuple(one)[1:-1] for one in own} - {None} if len(own) < len(statements) else ()
     newest: dict[str, Any] = {}
     begun = _begun_anew(name[0], updates, whose, elsewhere)
     facts = facts[facts.index(updates[begun]) :] if begun else facts
@@ -178,28 +177,20 @@ def _whose(updates: Iterable[OrderUpdate]) -> list[_Said | None]:
     return whose
 
 
-def _statements(
-    updates: Iterable[OrderUpdate], whose: Iterable[_Said | None]
-) -> dict[tuple[_Said, bool], PatientStatement]:
-    """Each distinct statement about a patient, with or without identifiers, as it was made last, the newest first."""
-    when: dict[tuple[_Said, bool], OrderUpdate] = {}
+def _statements(updates: Iterable[OrderUpdate], whose: Iterable[_Said | None]) -> tuple[PatientStatement, ...]:
+    """Each distinct statement about a patient with the time when it was made last, the newest first.
+
+    One that goes on about the patient before it is older than all that name a patient at the same moment.
+    """
+    when: dict[_Said, OrderUpdate] = {}
     for update, said in zip(updates, whose, strict=True):
         if said and _states_patient(update):
-            distinct = said, update.patient_identifiers is not UNSET
-            when.pop(distinct, None)
-            when[distinct] = update
-    return {
-        distinct: PatientStatement(
-            message_time=last.message_time,
-            sending_facility=distinct[0][0],
-            identifiers=last.patient_identifiers,
-            names=last.patient_names,
-            birth_date=last.birth_date,
-            sex=last.sex,
-            rank=rank(last),
-        )
-        for distinct, last in reversed(when.items())
-    }
+            when.pop(said, None)
+            when[said] = update
+    return tuple(
+        PatientStatement(last.message_time, *said, -1 if last.patient_identifiers is UNSET else rank(last))
+        for said, last in reversed(when.items())
+    )
 
 
 def _states_patient(update: OrderUpdate) -> bool:

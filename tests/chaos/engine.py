@@ -128,6 +128,11 @@ class Consumer:
         self._ending.set()
         self._thread.join()
 
+    def studies(self) -> list[str]:
+        """Those of which there was an event."""
+        known = list(self.events.values())
+        return sorted({event.partition for event in known if event.name != "message.rejected"})
+
     def _run(self) -> None:
         while True:
             with suppress(AMQPError, OSError), connection(self._url) as connected:

@@ -4,6 +4,8 @@ Each fault heals itself before it returns, so that a run that ends between two f
 """
 
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -86,13 +88,13 @@ def of_bridges(processes: Sequence[Process]) -> list[Fault]:
     def one(r: Random) -> Process:
         return r.choice([process for process in processes if process.ready] or processes)
 
-    def kill(r: Random) -> None:
-        """Once, or again while it catches up with what the last kill left."""
+    def kill(r: Random, times: int) -> None:
+        """Again while it catches up with what the last kill has left."""
         process = one(r)
-        for again in range(r.randint(1, 3)):
-            if again:
-                process.wait_until_ready(_LONGEST_CALM)
-                time.sleep(r.uniform(*_INTO_WORK))
+        process.kill()
+        for _ in range(times - 1):
+            process.wait_until_ready(_LONGEST_CALM)
+            time.sleep(r.uniform(*_INTO_WORK))
             process.kill()
 
     def pause(r: Random, seconds: tuple[float, float]) -> None:
@@ -102,13 +104,26 @@ def of_bridges(processes: Sequence[Process]) -> list[Fault]:
         process.resume()
 
     faults = [
-        Fault("bridge SIGKILL", 3, kill),
+        Fault("bridge SIGKILL", 2, lambda r: kill(r, 1)),
+        Fault("bridge SIGKILL thrice", 1, lambda r: kill(r, 3)),
         Fault("bridge SIGTERM", 1, lambda r: one(r).terminate()),
         Fault("bridge SIGSTOP", 1, lambda r: pause(r, (1, 6))),
     ]
     if len(processes) > 1:
         faults.append(Fault("bridge SIGSTOP, long", 1, lambda r: pause(r, _LONG_PAUSE)))
     return faults
+
+
+def of_people(environment: dict[str, str], folder: Path, studies: Callable[[], Sequence[str]]) -> list[Fault]:
+    """No fault, but another process that writes to the database in the middle of everything."""
+
+    def replay(r: Random) -> None:
+        known = studies()
+        named = [f"--study={uid}" for uid in r.sample(known, min(5, len(known)))]
+        command = [sys.executable, "-m", "bridge", "replay", "--user", "chaos", *named]
+        subprocess.run(command, env=environment, cwd=folder, capture_output=True, check=False)  # it may be in vain
+
+    return [Fault("bridge replay", 1, replay)]
 
 
 def of_broker(broker: LocalBroker) -> list[Fault]:

@@ -31,7 +31,12 @@ from tests.chaos.processes import Process, environment
 from tests.chaos.traffic import CHANNELS, Sending, bursts
 from tests.localpostgres import LocalPostgres
 
-_PAUSES = {"bridges": (0.5, 4.0), "broker": (2.0, 8.0), "database": (3.0, 10.0)}  # seconds between two faults
+_PAUSES = {  # seconds between two faults of a kind of victim
+    "bridges": (0.5, 4.0),
+    "broker": (2.0, 8.0),
+    "database": (3.0, 10.0),
+    "people": (5.0, 15.0),
+}
 _SETTINGS = {"BRIDGE_SETTLE_AFTER": "2s"}
 _EXITS = (0, -9, -15, 69)  # ended, killed, ended before it began, or its database was not there at the start
 
@@ -83,7 +88,12 @@ def run(folder: Path, plan: Plan) -> Report:
         bridges = [Process(folder, f"bridge-{number + 1}", said) for number in range(plan.processes)]
         producer = Producer(broker.url, bursts(plan.seed), plan.per_second)
         consumer = Consumer(broker.url)
-        kinds = {"bridges": faults.of_bridges(bridges), "broker": faults.of_broker(broker), "database": of_database}
+        kinds = {
+            "bridges": faults.of_bridges(bridges),
+            "broker": faults.of_broker(broker),
+            "database": of_database,
+            "people": faults.of_people(said, folder, consumer.studies),
+        }
 
         def at_work(seconds: float) -> bool:
             return producer.wait_for_wave(seconds) and any(bridge.ready for bridge in bridges)

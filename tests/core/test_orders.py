@@ -194,6 +194,17 @@ def test_what_is_stated_without_an_identifier_is_about_the_patient_of_the_messag
     assert only(*moved, update("F1", patient=JOHN, time=LATE, message="5")).identity.names == JOHN.names
 
 
+@pytest.mark.parametrize("numbered", ["1", "2", "9"])
+def test_what_names_no_patient_gives_no_order_back_that_was_moved_at_the_same_moment(numbered: str) -> None:
+    made = only(
+        update("F1", patient=JANE, control="XO", time=EARLY),
+        update("F1", patient=JOHN, control="XO", time=NOON, message="5"),
+        update("F1", patient=person(name="Smith^Jon"), control="XO", time=NOON, message=numbered),
+    )
+
+    assert made.patient.identifiers == JOHN.identifiers
+
+
 def test_every_distinct_statement_about_the_patient_is_kept_once_the_newest_first() -> None:
     made = only(
         update("F1", patient=JANE, time=EARLY),

@@ -150,9 +150,13 @@ class _Day:
             forth, back = self._reaches(order, own, message, said), self._reaches(order, own, message, said, back=True)
             if forth or back:
                 order.identity |= Identity(frozenset(), said.names, said.birth_dates)
-            if forth and any(
-                one == other and (one.site or order.facility == message.facility)
-                for one, other in product(own.numbers, said.numbers)
+            if (
+                forth
+                and message.event != "MRG"
+                and any(  # a merged record says nothing of the number's others
+                    one == other and (one.site or order.facility == message.facility)
+                    for one, other in product(own.numbers, said.numbers)
+                )
             ):
                 patients.append((message.time, said.numbers))
         latest = max((update.message.time for update in order.updates if update.message.patient.numbers), default=-1)
@@ -179,7 +183,7 @@ class _Day:
                 found.append(PatientMessage(one.time, one.facility, one.event, one.other, one.true_person))
             if isinstance(one, Merge) and one.prior_names:
                 prior = Patient(one.prior, one.prior_names)
-                found.append(PatientMessage(one.time, one.facility, one.event, prior, one.true_person))
+                found.append(PatientMessage(one.time, one.facility, "MRG", prior, one.true_person))
         return found
 
     def _reaches(

@@ -7,6 +7,7 @@ import base64
 import gzip
 from collections.abc import Iterator
 from io import BytesIO
+from typing import Any
 
 from msgspec.structs import replace
 from pydicom import dcmread
@@ -45,8 +46,8 @@ def messages() -> list[Inbound]:
 
 
 def _object(number: int, **stated: str) -> bytes:
-    said = {"study": _STUDY, "patient": NUMBER, "accession": ACCESSION, "name": f"{NAME}^{GIVEN}", **stated}
-    return ct(number, birth_date=BIRTH_DATE, OtherPatientNames=GIVEN, PatientAddress=STREET, **said)
+    said: dict[str, Any] = {"study": _STUDY, "patient": NUMBER, "accession": ACCESSION, "name": f"{NAME}^{GIVEN}"}
+    return ct(number, birth_date=BIRTH_DATE, OtherPatientNames=GIVEN, PatientAddress=STREET, **said | stated)
 
 
 def _good() -> Iterator[Inbound]:
