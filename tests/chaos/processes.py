@@ -81,6 +81,11 @@ class Process:
             self.terminate()
             self._thread.join(1)
 
+    def abandon(self) -> None:
+        """At once and for good, whatever has gone wrong; nothing where it has ended."""
+        self._ending.set()
+        self.kill()
+
     def _signal(self, number: signal.Signals) -> None:
         process = self.running
         if process is not None:

@@ -103,6 +103,7 @@ def run(folder: Path, plan: Plan) -> Report:
             for victim, pauses in _PAUSES.items()
         ]
         for bridge in bridges:
+            stack.callback(bridge.abandon)
             bridge.start()
         consumer.start()
         producer.start()
