@@ -81,13 +81,7 @@ def study_of(statements: Iterable[Statement], persons: Persons = NO_MERGES) -> S
         birth_dates=tuple(dict.fromkeys(date for who in patients for date in who.birth_dates)),
         sex=next((who.sex for who in patients if who.sex), None),
     )
-    return Study(said, patients, whole, _without_patients(study_keys(said), (whole,), persons), persons)
-
-
-def _without_patients(keys: Iterable[Key], patients: Iterable[Identity], persons: Persons) -> tuple[Key, ...]:
-    """A value that is an identifier of the patient, an earlier or a merged one too, is no key (DESIGN 4.2)."""
-    values = persons.values_of(number for who in patients for number in who.identifiers)
-    return tuple(key for key in keys if key.number.value not in values)
+    return Study(said, patients, whole, study_keys(said, persons), persons)
 
 
 class SharedKey(NamedTuple):
@@ -116,7 +110,7 @@ class Compared(NamedTuple):
 
 
 def compared(order: Order, study: Study) -> Compared:
-    ours = _without_patients(order_keys(order), (identity(order.patient), order.identity), study.persons)
+    ours = order_keys(order, study.persons)
     shared = tuple(
         SharedKey(a.rule, a.number, b.number)
         for a in ours

@@ -77,23 +77,28 @@ _AFFECTING = _LINKING | {PATIENT_MODALITY_DAY, ORDER_ID}
 DERIVED_MODALITIES = frozenset({"SR", "KO", "PR", "SEG", "REG", "RWV", "DOC", "OT", "AU"})
 
 
-def order_keys(order: Order) -> tuple[Key, ...]:
-    """The keys under which an order can be found."""
-    own = {number.value for number in (*order.patient.identifiers, *order.identity.identifiers)}
+def order_keys(order: Order, persons: Persons = NO_MERGES) -> tuple[Key, ...]:
+    """The keys under which an order can be found; with `persons`, those that merges leave."""
+    own = _values_of_patient((*order.patient.identifiers, *order.identity.identifiers), persons)
     return tuple(dict.fromkeys(key for rule in RULES for key in _keys(rule, rule.of_order(order), own)))
 
 
-def study_keys(statements: Iterable[Statement]) -> tuple[Key, ...]:
-    """The keys under which a study can be found."""
+def study_keys(statements: Iterable[Statement], persons: Persons = NO_MERGES) -> tuple[Key, ...]:
+    """The same for a study."""
     said = tuple(statements)
-    own = {number.value for s in said for number in s.patient.identifiers}
+    own = _values_of_patient([number for s in said for number in s.patient.identifiers], persons)
     keys = dict.fromkeys(key for rule in RULES for s in said for key in _keys(rule, rule.of_statement(s), own))
     # Where one object names the issuer of a number, another that leaves it out does not open it to other issuers.
     issued = {(key.rule, key.number.value) for key in keys if key.number.issuer}
     return tuple(key for key in keys if key.number.issuer or (key.rule, key.number.value) not in issued)
 
 
-def _keys(rule: Rule, stated: Iterable[Identifier | Stated | None], patient_values: set[str]) -> Iterable[Key]:
+def _values_of_patient(identifiers: Collection[Identifier], persons: Persons) -> frozenset[str]:
+    """Of any type, and those that merges make the patient's, too."""
+    return persons.values_of(identifiers).union(number.value for number in identifiers)
+
+
+def _keys(rule: Rule, stated: Iterable[Identifier | Stated | None], patient_values: frozenset[str]) -> Iterable[Key]:
     """A placeholder, or a value that is a patient's identifier of any type, is no key (DESIGN 4.2)."""
     for number in stated:
         if number is None or is_placeholder(number.value) or number.value in patient_values:

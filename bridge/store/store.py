@@ -113,11 +113,11 @@ class Store:
 
     def _connect(self) -> Connection:
         """For reading; it must not create the file of a database that is not there."""
-        if self.file and not self.file.exists():
+        if not self.file:
+            return self._engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        if not self.file.exists():
             raise ConfigError(f"there is no database {self.file.name} yet: bridge run or bridge migrate creates it")
-        if self.file:
-            return self._engine.connect().execution_options(bridge_reading=True)
-        return self._engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        return self._engine.connect().execution_options(bridge_reading=True)
 
     def lock(self) -> Callable[[], None]:
         """Claims a SQLite database for this process; returns what lets go of it."""
