@@ -5,12 +5,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 from bridge.amqp import DEAD, Consumer, Publisher, SourceQueue, Topology, declare
 from bridge.config import Settings, channels_place, load_channels
@@ -34,7 +35,9 @@ log = logging.getLogger(__name__)
 
 EXIT_BUG = 70
 GRACE_SECONDS = 30.0  # to finish what was delivered after SIGTERM, and then to publish what is owed
-_FIRST_DELAY, _LAST_DELAY = 0.5, 10.0  # seconds between attempts to reach the broker at the start
+_FIRST_DELAY, _LAST_DELAY = 0.5, 10.0  # seconds between attempts to reach database and broker at the start
+
+T = TypeVar("T")
 
 
 def now() -> str:
@@ -71,14 +74,24 @@ def channels_by_queue(channels: Sequence[Channel]) -> dict[str, str]:
 
 
 def open_store(settings: Settings) -> Store:
-    """The store for `bridge run`: an empty database is brought up to the schema first.
+    """The store for `bridge run`.
 
     Raises:
-        ConfigError: the schema is another than this version's.
-        Unavailable: the database does not answer, or another process holds the SQLite file.
+        ConfigError: the URL is not one of a database, or nothing can be written where it points.
+        Unavailable: another process holds the SQLite file.
     """
     store = Store(settings.database_url.get_secret_value())
     store.lock()
+    return store
+
+
+def prepare_store(store: Store) -> None:
+    """Brings an empty database up to the schema; looks at the schema of any other.
+
+    Raises:
+        ConfigError: the schema is another than this version's.
+        Unavailable: the database does not answer.
+    """
     if store.is_empty():
         store.migrate()
     store.check_schema()
@@ -86,7 +99,6 @@ def open_store(settings: Settings) -> Store:
         log.warning(
             "everybody on this machine can read the database, which holds patient data: chmod 600 %s", store.file
         )
-    return store
 
 
 def site_of(settings: Settings, channels: Sequence[Channel], store: Store) -> Site:
@@ -115,8 +127,25 @@ def _answers(store: Store) -> bool:
     return True
 
 
+def _once_available(what: str, attempt: Callable[[], T], stopping: threading.Event) -> T | None:
+    """What the attempt answers as soon as it can, however long that takes; None when told to stop."""
+    delay = _FIRST_DELAY
+    while not stopping.is_set():
+        try:
+            return attempt()
+        except Unavailable as error:
+            log.warning("waiting for the %s: %s", what, error)
+            stopping.wait(delay)
+            delay = min(delay * 2, _LAST_DELAY)
+    return None
+
+
 class Bridge:
-    """The running service: two connections, a source, intake, deadlines, a relay, and purging."""
+    """The running service: two connections, a source, intake, deadlines, a relay, and purging.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
 
     def __init__(self, settings: Settings, channels: Sequence[Channel], store: Store, monitoring: Monitoring) -> None:
         self._store = store
@@ -155,19 +184,16 @@ class Bridge:
         Raises:
             ConfigError: the broker refuses the login, or an exchange or queue there differs.
         """
-        delay = _FIRST_DELAY
-        while not stopping.is_set():
-            try:
-                self._prepare()
-            except Unavailable as error:
-                log.warning("waiting for the broker: %s", error)
-                stopping.wait(delay)
-                delay = min(delay * 2, _LAST_DELAY)
-                continue
-            for part in (self._publisher, self._relay, self._consumer, self._source, self._deadlines, self._purge):
-                part.start()
+
+        def declared() -> bool:
+            self._prepare()
             return True
-        return False
+
+        if not _once_available("broker", declared, stopping):
+            return False
+        for part in (self._publisher, self._relay, self._consumer, self._source, self._deadlines, self._purge):
+            part.start()
+        return True
 
     def drain(self) -> bool:
         """Finishes what was delivered, publishes what is owed, and closes; says whether nothing was left."""
@@ -187,7 +213,7 @@ def run(settings: Settings) -> None:
 
     Raises:
         ConfigError: settings, channels, schema, login or an existing queue are not what they have to be.
-        Unavailable: the database does not answer, or another process holds the SQLite file.
+        Unavailable: another process holds the SQLite file, or the address to listen on cannot be had.
     """
     channels = checked_channels(channels_place(settings))
     store = open_store(settings)
@@ -207,8 +233,13 @@ def run(settings: Settings) -> None:
     queues = channels_by_queue(channels)
     monitoring = Monitoring(store, settings.site, queues, settings.http_listen, time.monotonic, now)
     monitoring.start()
-    service = Bridge(settings, channels, store, monitoring)
-    if service.start(stopping):
+
+    def build() -> Bridge:
+        prepare_store(store)
+        return Bridge(settings, channels, store, monitoring)
+
+    service = _once_available("database", build, stopping)
+    if service and service.start(stopping):
         monitoring.running()
         log.info("ready", extra={"channels": ",".join(channel.name for channel in channels), "site": settings.site})
         stopping.wait()

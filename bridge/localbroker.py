@@ -7,12 +7,10 @@ The lifeline is a pipe that closes however the owner ends: a normal end, an exce
 ends everything below it and removes a temporary folder. Everything listens on loopback only.
 """
 
-import ctypes
 import fcntl
 import hashlib
 import json
 import os
-import platform
 import re
 import secrets
 import shutil
@@ -24,11 +22,11 @@ import tempfile
 import threading
 import time
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from bridge.core.errors import ConfigError, Unavailable
+from bridge.private_server import adopt_orphans, end_children, ended_with_its_parent, install, tail
 
 START_SECONDS = 60.0  # until AMQP answers: 4 on two idle cores
 STOP_SECONDS = 30.0  # for an orderly end, which takes 1; then the node is killed
@@ -62,7 +60,8 @@ def rabbitmq_server() -> Path:
 
     Raises ConfigError when there is none and none can be installed from here.
     """
-    return _find_server() or _install_server()
+    wanted = "rabbitmq-server 3.10 or later"
+    return _find_server() or install("rabbitmq-server", wanted, _find_server, _INSTALL, str(_PACKAGED_SERVER))
 
 
 def _find_server() -> Path | None:
@@ -73,45 +72,6 @@ def _find_server() -> Path | None:
         if script.name == "rabbitmq-server" and (script.parent / "rabbitmq-env").is_file():
             return script
     return None
-
-
-def _install_server() -> Path:
-    as_root = _as_root()
-    if as_root is None:
-        raise ConfigError("RabbitMQ is not installed: install rabbitmq-server 3.10 or later, or put it into PATH")
-    print("RabbitMQ is not installed: installing rabbitmq-server with apt-get, without starting it", file=sys.stderr)
-    command = [*as_root, "/bin/sh", str(_INSTALL), str(_PACKAGED_SERVER)]
-    with tempfile.TemporaryFile() as output:
-        # Not `run`, which kills what it runs on Ctrl-C: dpkg must come to its end, and the script undo what it did.
-        with subprocess.Popen(  # noqa: S603 - the script above
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        ) as installation:
-            installation.wait()
-        server = _find_server()
-        if installation.returncode != 0 or server is None:
-            raise ConfigError(f"apt-get could not install rabbitmq-server; install it yourself:\n{_tail(output)}")
-    return server
-
-
-def _as_root() -> list[str] | None:
-    """What to put before a command so that root runs it, or None where we may not install."""
-    release: dict[str, str] = {}
-    with suppress(OSError):
-        release = platform.freedesktop_os_release()
-    if "debian" not in (release.get("ID"), *release.get("ID_LIKE", "").split()):  # Ubuntu is like it
-        return None
-    if os.geteuid() == 0:
-        return []
-    sudo = shutil.which("sudo")
-    if sudo is None:
-        return None
-    asks = subprocess.run([sudo, "-n", "true"], capture_output=True, start_new_session=True).returncode  # noqa: S603 - constant
-    return None if asks else [sudo, "-n"]
-
-
-def _tail(file: BinaryIO, lines: int = 20) -> str:
-    file.seek(0)
-    return b"\n".join(file.read().splitlines()[-lines:]).decode(errors="replace")
 
 
 class Ports(NamedTuple):
@@ -215,7 +175,7 @@ class LocalBroker:
             if self._ports or not ports.taken():
                 break
         with self.log.open("rb") as log:
-            raise Unavailable(f"RabbitMQ did not start; the end of its log:\n{_tail(log)}")
+            raise Unavailable(f"RabbitMQ did not start; the end of its log:\n{tail(log)}")
 
     def stop(self) -> None:
         """End the node in order."""
@@ -353,11 +313,11 @@ def watch(epmd: list[str], node: list[str], environment: dict[str, str], folder:
 
     Standard input is the lifeline.
     """
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what the node starts stays below us when the node is gone
+    adopt_orphans()
 
     def run(command: list[str]) -> subprocess.Popen[bytes]:
-        end_with_us = partial(_prctl, _PR_SET_PDEATHSIG, signal.SIGKILL)  # should somebody kill the watcher
-        return subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, preexec_fn=end_with_us)  # noqa: S603 - from `_launch`
+        with_us = ended_with_its_parent(signal.SIGKILL)
+        return subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, preexec_fn=with_us)  # noqa: S603 - from `_launch`
 
     mapper, broker = run(epmd), run(node)
     abandoned = threading.Event()
@@ -371,29 +331,9 @@ def watch(epmd: list[str], node: list[str], environment: dict[str, str], folder:
     threading.Thread(target=obey, daemon=True).start()
     while os.wait()[0] not in (mapper.pid, broker.pid):
         pass
-    _end_children()
+    end_children()
     if temporary and abandoned.is_set():
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _end_children() -> None:
-    """Kill all children of this process, with those that become its children by that, until there are none."""
-    with suppress(ChildProcessError):
-        while True:
-            for stat in Path("/proc").glob("[0-9]*/stat"):
-                with suppress(OSError):  # ended meanwhile
-                    _state, parent, *_ = stat.read_bytes().rpartition(b")")[2].split()  # proc_pid_stat(5)
-                    if int(parent) == os.getpid():
-                        os.kill(int(stat.parent.name), signal.SIGKILL)
-            os.wait()
-
-
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
-
-
-def _prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value)
 
 
 def main() -> None:

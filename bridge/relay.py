@@ -40,18 +40,13 @@ class Relay:
         self._changed = threading.Condition()
         self._owed: deque[Outbound] = deque()
         self._behind = True  # the outbox may hold events that are not in memory
+        self._tries_refused = True  # what the broker refused before this start
         self._last = 0  # the row of the newest event that was seen
         self._draining = False
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
 
     def start(self) -> None:
-        """Begins; what the broker refused before is tried once more.
-
-        Raises:
-            Unavailable: the database does not answer.
-        """
-        with self._store.write() as db:
-            db.try_refused()
+        """Begins; what the broker refused before is tried once more."""
         self._thread.start()
 
     def owe(self, events: Sequence[Outbound]) -> None:
@@ -119,6 +114,10 @@ class Relay:
             with self._changed:
                 self._behind = False  # another process publishes them
             return []
+        if self._tries_refused:
+            with self._store.write() as db:
+                db.try_refused()
+            self._tries_refused = False
         with self._store.read() as db:
             batch = db.owed(_BATCH)
         if batch:

@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,7 +28,7 @@ import psycopg
 from sqlalchemy.engine import make_url
 
 from bridge.core.errors import ConfigError, Unavailable
-from bridge.localbroker import _PR_SET_CHILD_SUBREAPER, _PR_SET_PDEATHSIG, _as_root, _end_children, _prctl, _tail
+from bridge.private_server import adopt_orphans, end_children, ended_with_its_parent, install, tail
 
 START_SECONDS = 60.0  # until the server takes connections: 1 to 2 on two idle cores, of which initdb is the most
 STOP_SECONDS = 30.0  # for an orderly end, which takes less than 1; then the server is killed
@@ -51,7 +50,7 @@ def postgres_programs() -> Path:
 
     Raises ConfigError when there is none and none can be installed from here.
     """
-    return _find_programs() or _install_programs()
+    return _find_programs() or install("postgresql", "postgresql", _find_programs, _INSTALL)
 
 
 def _find_programs() -> Path | None:
@@ -61,27 +60,6 @@ def _find_programs() -> Path | None:
         if (folder / "initdb").is_file() and (folder / "postgres").is_file():
             return folder
     return None
-
-
-def _install_programs() -> Path:
-    as_root = _as_root()
-    if as_root is None:
-        raise ConfigError("PostgreSQL is not installed: install postgresql, or put initdb and postgres into PATH")
-    print("PostgreSQL is not installed: installing postgresql with apt-get, without a cluster", file=sys.stderr)
-    with tempfile.TemporaryFile() as output:
-        # Not `run`, which kills what it runs on Ctrl-C: dpkg must come to its end, and the script undo what it did.
-        with subprocess.Popen(
-            [*as_root, "/bin/sh", str(_INSTALL)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        ) as installation:
-            installation.wait()
-        programs = _find_programs()
-        if installation.returncode != 0 or programs is None:
-            raise ConfigError(f"apt-get could not install postgresql; install it yourself:\n{_tail(output)}")
-    return programs
 
 
 class LocalPostgres:
@@ -120,9 +98,11 @@ class LocalPostgres:
 
         `options` are those of CREATE DATABASE, such as `ENCODING 'LATIN1'`; without any it is UTF8 with locale C.
         """
-        name = f"bridge_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} OWNER bridge TEMPLATE template0 {options}")
-        return self._url("bridge", name)
+        return self._create("template0", options)
+
+    def copy_database(self, url: str) -> str:
+        """The URL of a copy of one that `new_database` made; nobody may be connected to it."""
+        return self._create(str(make_url(url).database))
 
     def sorting_as_people_do(self) -> str:
         """Options of `new_database` for a locale in which a comes before B, where this server knows one."""
@@ -161,7 +141,7 @@ class LocalPostgres:
         """Start the server, and return when it takes connections; after `stop` or `kill` where and with what it was."""
         if not self._ask(_START):
             with self.log.open("rb") as log:
-                raise Unavailable(f"PostgreSQL did not start; the end of its log:\n{_tail(log)}")
+                raise Unavailable(f"PostgreSQL did not start; the end of its log:\n{tail(log)}")
 
     def stop(self) -> None:
         """End the server in order, without waiting for its clients."""
@@ -190,6 +170,11 @@ class LocalPostgres:
         for process in [*server.children(), server]:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
+
+    def _create(self, template: str, options: str = "") -> str:
+        name = f"bridge_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name} OWNER bridge TEMPLATE {template} {options}")
+        return self._url("bridge", name)
 
     def _connect(self) -> psycopg.Connection:
         return psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True)
@@ -281,7 +266,7 @@ def watch(initdb: list[str], postgres: list[str], user: dict[str, int], folder: 
 
     Standard input is the lifeline; each order is answered on standard output when it is done.
     """
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what the server has started stays below us when the server is gone
+    adopt_orphans()
     server: subprocess.Popen[bytes] | None = None
     with Path(folder, "postgres.log").open("ab") as log:
         options: dict[str, Any] = {
@@ -291,7 +276,7 @@ def watch(initdb: list[str], postgres: list[str], user: dict[str, int], folder: 
             "stdin": subprocess.DEVNULL,
             "stdout": log,
             "stderr": log,
-            "preexec_fn": partial(_prctl, _PR_SET_PDEATHSIG, signal.SIGQUIT),  # should somebody kill the watcher
+            "preexec_fn": ended_with_its_parent(signal.SIGQUIT),
         }
         while order := os.read(0, 1):
             ready = False
@@ -299,7 +284,7 @@ def watch(initdb: list[str], postgres: list[str], user: dict[str, int], folder: 
                 if server is None:
                     subprocess.run(initdb, **options, check=False)
                 if server is None or server.poll() is not None:
-                    _end_children()  # what a crash has left
+                    end_children()  # what a crash has left
                     server = subprocess.Popen(postgres, **options)
                 ready = _is_ready(server, Path(folder, "data", "postmaster.pid"))
             elif server is not None:
@@ -327,7 +312,7 @@ def _end(server: "subprocess.Popen[bytes]", how: int) -> None:
     server.send_signal(how)
     with suppress(subprocess.TimeoutExpired):
         server.wait(STOP_SECONDS)
-    _end_children()
+    end_children()
 
 
 def main() -> None:

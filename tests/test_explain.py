@@ -297,6 +297,14 @@ def test_json_of_one_study_has_the_shapes_of_the_events(desk: Desk) -> None:
     assert told["history"][-1]["events"] == ["study.matched"]
 
 
+def test_the_id_of_a_requested_procedure_is_not_told_without_patient_data(desk: Desk) -> None:
+    order = orm(1, study=STUDY, accession="A1").replace(b"|A1|", b"|A1|RP-77")
+    desk.receive(hl7(order), dicom(ct(1, study=STUDY)))
+    [linked] = as_json(desk, STUDY)["orders"]
+    assert linked["requestedProcedureID"] == "RP-77"
+    assert "RP-77" not in str(as_json(desk, STUDY, redact=True))
+
+
 def test_without_patient_data_nothing_is_left_by_which_somebody_could_be_recognised(desk: Desk) -> None:
     in_conflict(desk)
     desk.link(STUDY, "F-1", confirmed=ANYTHING)

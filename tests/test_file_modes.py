@@ -3,12 +3,13 @@
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from bridge.app import open_store
-from bridge.config import Settings
+from bridge.app import prepare_store
+from bridge.store.store import Store
 from tests.desk import Desk, hl7
 from tests.samples import orm
 
@@ -42,8 +43,8 @@ def test_a_database_that_everybody_can_read_is_warned_of_by_name(
     Desk(tmp_path).close()
     file = tmp_path / "bridge.db"
     file.chmod(mode)
-    with caplog.at_level(logging.WARNING):
-        open_store(Settings(database_url=f"sqlite:///{file}")).close()
+    with caplog.at_level(logging.WARNING), closing(Store(f"sqlite:///{file}")) as store:
+        prepare_store(store)
     assert (f"chmod 600 {file}" in caplog.text) is warned
     assert file.stat().st_mode & 0o777 == mode
 

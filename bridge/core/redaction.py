@@ -6,7 +6,7 @@ from typing import Any
 HIDDEN = "●●●"
 
 _PATIENT_DATA = {"value", "alphabetic", "ideographic", "phonetic", "birthDate", "sex", "visitNumber", "accountNumber"}
-_PATIENT_DATA |= {"Value"}  # of the DICOM JSON Model
+_PATIENT_DATA |= {"requestedProcedureID", "Value"}  # without issuer; and of the DICOM JSON Model
 _ORDER_DATA = {*_PATIENT_DATA, "clinicalInformation", "reason"}
 _SHOWN = "instanceNumber"  # a number in a series, of which nobody can be recognised
 

@@ -132,9 +132,13 @@ def lock_file(path: Path) -> Callable[[], None]:
     """Holds `path` for this process (SQLite serves one `bridge run`); returns what lets go of it.
 
     Raises:
+        ConfigError: it cannot be made.
         Unavailable: another process holds it.
     """
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise ConfigError(f"database_url: {path} cannot be written ({error.strerror})") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

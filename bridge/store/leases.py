@@ -5,9 +5,14 @@ SQLite has one process, which does everything.
 
 from collections.abc import Callable
 
+from sqlalchemy import delete, or_, select
+
 from bridge import metrics
 from bridge.core.errors import Unavailable
+from bridge.store import schema as t
+from bridge.store.dialects import clock_of, insert_into
 from bridge.store.store import Store
+from bridge.store.transaction import Transaction
 
 _RENEWED_EVERY = 5.0  # seconds
 _TAKEN_OVER_AFTER = 20.0  # seconds by the database's clock
@@ -39,7 +44,7 @@ class Lease:
         self._asked = now
         try:
             with self._store.write() as db:
-                taken = db.hold(self._name, self._store.owner, _TAKEN_OVER_AFTER)
+                taken = hold(db, self._name, self._store.owner, _TAKEN_OVER_AFTER)
         except Unavailable:
             if self._trusted(now):
                 return True
@@ -57,11 +62,45 @@ def all_caught_up(store: Store, caught_up: bool) -> bool:
     if store.file:
         return caught_up
     with store.write() as db:
-        return db.all_caught_up(store.owner, caught_up, _TAKEN_OVER_AFTER)
+        return have_caught_up(db, store.owner, caught_up, _TAKEN_OVER_AFTER)
 
 
 def release(store: Store) -> None:
     """Leaves every duty to the others, as this process ends."""
     if not store.file:
         with store.write() as db:
-            db.release(store.owner)
+            let_go(db, store.owner)
+
+
+def hold(db: Transaction, name: str, owner: str, seconds: float) -> bool:
+    """Takes or renews a duty; says whether it is this process's for so long."""
+    now = _now(db)
+    statement = insert_into(t.lease, db.connection.dialect.name).values(name=name, owner=owner, until=now + seconds)
+    taken = statement.on_conflict_do_update(
+        index_elements=["name"],
+        set_={"owner": statement.excluded.owner, "until": statement.excluded.until},
+        where=or_(t.lease.c.owner == owner, t.lease.c.until < now),
+    ).returning(t.lease.c.owner)
+    return db.connection.execute(taken).first() is not None
+
+
+def let_go(db: Transaction, owner: str) -> None:
+    """Gives back whatever a process holds, and forgets it."""
+    db.connection.execute(delete(t.lease).where(t.lease.c.owner == owner))
+    db.connection.execute(delete(t.process).where(t.process.c.owner == owner))
+
+
+def have_caught_up(db: Transaction, owner: str, caught_up: bool, seconds: float) -> bool:
+    """Says how this process stands; returns whether all that were seen within so long have caught up."""
+    now = _now(db)
+    seen = insert_into(t.process, db.connection.dialect.name).values(owner=owner, seen=now, caught_up=caught_up)
+    stated = {"seen": seen.excluded.seen, "caught_up": seen.excluded.caught_up}
+    db.connection.execute(seen.on_conflict_do_update(index_elements=["owner"], set_=stated))
+    db.connection.execute(delete(t.process).where(t.process.c.seen < now - seconds))
+    waiting = select(t.process.c.owner).where(t.process.c.caught_up.is_(False)).limit(1)
+    return db.connection.execute(waiting).first() is None
+
+
+def _now(db: Transaction) -> float:
+    """Seconds by the database's clock, which the processes share."""
+    return float(db.connection.scalar(clock_of(db.connection.dialect.name)) or 0.0)

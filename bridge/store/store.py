@@ -120,7 +120,12 @@ class Store:
         return self._engine.connect().execution_options(bridge_reading=True)
 
     def lock(self) -> Callable[[], None]:
-        """Claims a SQLite database for this process; returns what lets go of it."""
+        """Claims a SQLite database for this process; returns what lets go of it.
+
+        Raises:
+            ConfigError: nothing can be written in the file's folder.
+            Unavailable: another process holds it.
+        """
         return lock_file(self.file.with_name(self.file.name + ".lock")) if self.file else lambda: None
 
     def migrate(self) -> tuple[str | None, str]:
@@ -140,7 +145,9 @@ class Store:
 
     def is_empty(self) -> bool:
         """Whether the database holds no table at all."""
-        with _reported(), self._engine.connect() as connection:
+        if self.file and not self.file.exists():
+            return True
+        with _reported(), self._connect() as connection:
             return not inspect(connection).get_table_names()
 
     def check_schema(self) -> None:
@@ -182,7 +189,7 @@ def _reported() -> Iterator[None]:
         yield
     except DBAPIError as error:
         state = getattr(error.orig, "sqlstate", None) or ""
-        cause = type(error.orig).__name__
+        cause = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
         if _is_refused(error, state):
             raise RowRefused(f"the database refuses what is to be stored ({cause} {state})") from None
         if isinstance(error, OperationalError) and error.statement is None and not state:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Executable, Row, Select, Table, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, Executable, Row, Select, Table, bindparam, delete, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from bridge.core.decision import Decision
@@ -18,7 +18,7 @@ from bridge.core.ports import Outbound
 from bridge.core.struct import Value, encode
 from bridge.store import schema as t
 from bridge.store.claims import Claims, NoClaims
-from bridge.store.dialects import clock_of, insert_into
+from bridge.store.dialects import insert_into
 from bridge.store.lookups import Lookups, stored_key
 from bridge.store.rows import Due, HistoryEntry, StoredInstance, StoredMessage, StoredStudy
 
@@ -391,38 +391,6 @@ class Transaction(Lookups):
     def try_refused(self) -> None:
         """Lets refused events be sent once more."""
         self._connection.execute(update(t.outbox).where(t.outbox.c.refused).values(refused=False))
-
-    # The processes of a site
-
-    def hold(self, name: str, owner: str, seconds: float) -> bool:
-        """Takes or renews what one process does for all; says whether it is this one's for so long."""
-        now = self._now()
-        statement = insert_into(t.lease, self._connection.dialect.name).values(
-            name=name, owner=owner, until=now + seconds
-        )
-        taken = statement.on_conflict_do_update(
-            index_elements=["name"],
-            set_={"owner": statement.excluded.owner, "until": statement.excluded.until},
-            where=or_(t.lease.c.owner == owner, t.lease.c.until < now),
-        ).returning(t.lease.c.owner)
-        return self._connection.execute(taken).first() is not None
-
-    def release(self, owner: str) -> None:
-        """Leaves everything to the others: this process ends."""
-        self._connection.execute(delete(t.lease).where(t.lease.c.owner == owner))
-        self._connection.execute(delete(t.process).where(t.process.c.owner == owner))
-
-    def all_caught_up(self, owner: str, caught_up: bool, seconds: float) -> bool:
-        """Says how this process stands; returns whether all that were seen within so long have caught up."""
-        now = self._now()
-        self._upsert(t.process, [{"owner": owner, "seen": now, "caught_up": caught_up}])
-        self._connection.execute(delete(t.process).where(t.process.c.seen < now - seconds))
-        waiting = select(t.process.c.owner).where(t.process.c.caught_up.is_(False)).limit(1)
-        return self._connection.execute(waiting).first() is None
-
-    def _now(self) -> float:
-        """Seconds by the database's clock, which the processes share."""
-        return float(self._connection.scalar(clock_of(self._connection.dialect.name)) or 0.0)
 
     # Statements over sets
 

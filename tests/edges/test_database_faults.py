@@ -3,24 +3,64 @@
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bridge.store.store import Store
 from tests.conftest import Engine, Service, at_least
+from tests.localpostgres import LocalPostgres
 from tests.samples import ROOT, ct
+
+
+@contextmanager
+def locked(service: Service) -> Iterator[None]:
+    """Another program holds the database for writing."""
+    with closing(sqlite3.connect(service.folder / "bridge.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
 
 
 def test_while_the_database_is_locked_messages_wait_and_are_stored_afterwards(service: Service, engine: Engine) -> None:
     service.start()
-    other = sqlite3.connect(service.folder / "bridge.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    engine.dicom(ct(1, study=f"{ROOT}.1"))
-    service.wait_for("not stored")
-    other.execute("ROLLBACK")
-    other.close()
+    with locked(service):
+        engine.dicom(ct(1, study=f"{ROOT}.1"))
+        service.wait_for("not stored")
     engine.collect(at_least("instance.pending", 1))
     assert service.stop() == 0
     assert service.status()["messages"]["TRANSFORMED"] == 1
+
+
+def test_a_start_waits_until_the_database_is_no_longer_locked(service: Service) -> None:
+    with locked(service):
+        service.begin()
+        service.wait_for("waiting for the database")
+        assert "database is locked" in service.log[-1]
+    service.wait_for("ready")
+    assert service.stop() == 0
+
+
+def test_a_start_against_a_postgresql_that_is_away_waits_for_it(tmp_path: Path, amqp_url: str) -> None:
+    with LocalPostgres(durable=False) as server:
+        service = Service(tmp_path, amqp_url, BRIDGE_DATABASE_URL=server.new_database())
+        server.stop()
+        service.begin()
+        service.wait_for("waiting for the database")
+        assert "Connection refused" in service.log[-1]
+        server.start()
+        service.wait_for("ready")
+        assert service.stop() == 0
+        server.stop()
+        service.begin()
+        service.wait_for("waiting for the database")
+        assert service.stop() == 0  # who waits still ends when told to
+
+
+def test_a_place_where_no_database_can_be_is_a_mistake_of_the_settings(service: Service) -> None:
+    service.environment["BRIDGE_DATABASE_URL"] = f"sqlite:///{service.folder / 'not' / 'there.db'}"
+    answer = service.command("run")
+    assert answer.returncode == 78
+    assert "not/there.db.lock cannot be written (No such file or directory)" in answer.stderr
 
 
 _LOOK = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT value FROM counter'))"

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from bridge.core.errors import Unavailable
-from bridge.store.leases import Lease, all_caught_up, release
+from bridge.store.leases import Lease, all_caught_up, have_caught_up, hold, let_go, release
 from bridge.store.rows import StoredMessage
 from bridge.store.store import Store
 from bridge.store.transaction import Transaction
@@ -35,35 +35,35 @@ def processes(postgres: LocalPostgres) -> Iterator[list[Store]]:
     postgres.drop_database(url)
 
 
-def hold(store: Store, owner: str, seconds: float = 20.0) -> bool:
+def held(store: Store, owner: str, seconds: float = 20.0) -> bool:
     with store.write() as db:
-        return db.hold("relay", owner, seconds)
+        return hold(db, "relay", owner, seconds)
 
 
 def test_one_holds_a_duty_until_it_no_longer_renews_it(store: Store) -> None:
-    assert hold(store, "one")
-    assert not hold(store, "other")
-    assert hold(store, "one", -1.0)  # renewed for a time that is over
-    assert hold(store, "other")
-    assert not hold(store, "one")
+    assert held(store, "one")
+    assert not held(store, "other")
+    assert held(store, "one", -1.0)  # renewed for a time that is over
+    assert held(store, "other")
+    assert not held(store, "one")
     with store.write() as db:
-        assert db.hold("deadlines", "one", 20.0)  # another duty
+        assert hold(db, "deadlines", "one", 20.0)  # another duty
 
 
 def test_who_ends_leaves_every_duty_to_the_others_and_takes_none_of_theirs(store: Store) -> None:
-    assert hold(store, "one")
+    assert held(store, "one")
     with store.write() as db:
-        db.release("other")
-    assert not hold(store, "other")
+        let_go(db, "other")
+    assert not held(store, "other")
     with store.write() as db:
-        db.release("one")
-    assert hold(store, "other")
+        let_go(db, "one")
+    assert held(store, "other")
 
 
 def test_all_have_caught_up_when_each_that_was_seen_lately_has(store: Store) -> None:
     def says(owner: str, caught_up: bool, seconds: float = 20.0) -> bool:
         with store.write() as db:
-            return db.all_caught_up(owner, caught_up, seconds)
+            return have_caught_up(db, owner, caught_up, seconds)
 
     assert says("one", True)
     assert not says("other", False)
@@ -73,7 +73,7 @@ def test_all_have_caught_up_when_each_that_was_seen_lately_has(store: Store) -> 
     assert says("one", True, 0.0)  # which leaves nobody but itself
     assert says("other", True)
     with store.write() as db:
-        db.release("other")
+        let_go(db, "other")
     assert says("one", True)
 
 
@@ -108,7 +108,7 @@ def test_whoever_has_a_duty_is_the_only_one_to_believe_it(processes: list[Store]
     first, second = Lease(processes[0], "relay", watch), Lease(processes[1], "relay", other_watch)
     assert first.held()
     with processes[0].write() as db:
-        db.hold("relay", processes[0].owner, -1.0)
+        hold(db, "relay", processes[0].owner, -1.0)
     assert second.held()
     watch.seconds += 60.0
     assert not first.held()
