@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 EXIT_BUG = 70
 GRACE_SECONDS = 30.0  # to finish what was delivered after SIGTERM, and then to publish what is owed
+_STEP_SECONDS = 5.0  # for one step of deadlines or purge to end, and to let go of duties
 _FIRST_DELAY, _LAST_DELAY = 0.5, 10.0  # seconds between attempts to reach database and broker at the start
 
 T = TypeVar("T")
@@ -197,15 +198,20 @@ class Bridge:
 
     def drain(self) -> bool:
         """Finishes what was delivered, publishes what is owed, and closes; says whether nothing was left."""
-        self._purge.stop()
-        self._deadlines.stop()
+        self._purge.stop(_STEP_SECONDS)
+        self._deadlines.stop(_STEP_SECONDS)
         finished = self._source.drain(GRACE_SECONDS)
         finished = self._relay.drain(GRACE_SECONDS) and finished
         self._consumer.stop()
         self._publisher.stop()
+        leaving = threading.Thread(target=self._leave, name="leaving", daemon=True)
+        leaving.start()
+        leaving.join(_STEP_SECONDS)
+        return finished
+
+    def _leave(self) -> None:
         with suppress(Unavailable):  # they are taken over soon, then
             release(self._store)
-        return finished
 
 
 def run(settings: Settings) -> None:

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _TICK, _TICK_BESIDE_OTHERS = 0.2, 1.0  # seconds
 _MOST = 50  # studies of one transaction: the source gets its turn after it
+_STOOD_STILL = 5.0  # seconds between two looks, after which nobody knows what has come in between
 _SAVED_EVERY = 5.0  # seconds of the clock that a crash may cost
 
 
@@ -38,7 +39,10 @@ class Deadlines:
         monotonic: Callable[[], float],
         caught_up: Callable[[], bool],
         owed: Callable[[Sequence[Outbound]], None],
+        *,
+        longest_step: float = _STOOD_STILL,
     ) -> None:
+        self._longest_step = longest_step
         self._store = store
         self._site = site
         self._now = now
@@ -62,10 +66,11 @@ class Deadlines:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, seconds: float) -> None:
+        """Ends, and waits for it for at most so long: a database that stands still does not answer at all."""
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(seconds)
 
     def tick(self) -> int:
         """Moves the clock on and handles what is due by then; returns how many deadlines that were.
@@ -107,9 +112,11 @@ class Deadlines:
     def _move_on(self, *, caught_up: bool) -> None:
         """Time counts between two looks that both found the sources connected and their queues drained."""
         looked = self._monotonic()
+        passed, self._looked = looked - self._looked, looked
+        caught_up = caught_up and passed < self._longest_step  # else this process, or the database, stood still
         if caught_up and self._was_caught_up:
-            self._clock += looked - self._looked
-        self._looked, self._was_caught_up = looked, caught_up
+            self._clock += passed
+        self._was_caught_up = caught_up
 
     def _run(self) -> None:
         while not self._stopping.wait(_TICK if self._alone else _TICK_BESIDE_OTHERS):

@@ -12,6 +12,7 @@ from bridge.core.errors import BridgeError
 from bridge.core.ports import Inbound, Outbound, Outcome, Receive, Send, Verb
 from bridge.health import Health, listen, notify, report, systemd_listens
 from bridge.metrics import Delays
+from bridge.store import outbox
 from bridge.store.store import Store
 
 _THREADS = ("source", "relay", "deadlines", "purge", "amqp-consumer", "amqp-publisher")
@@ -141,7 +142,7 @@ class Monitoring:
 
     def _count(self) -> None:
         with self._store.read() as db:
-            found, oldest = db.glance(), db.owed(1)
+            found, oldest = db.glance(), outbox.owed(db, 1)
         self._oldest = oldest[0].time if oldest else None
         metrics.outbox(found["outbox"]["QUEUED"], found["outbox"]["REFUSED"])
         metrics.studies(found["studies"])

@@ -324,10 +324,11 @@ class Purge:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, seconds: float) -> None:
+        """Ends, and waits for it for at most so long: a database that stands still does not answer at all."""
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(seconds)
 
     def purge(self) -> Removed:
         """One pass, or none where another process purges, or where the clock cannot be believed.

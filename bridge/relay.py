@@ -8,11 +8,12 @@ itself is kept, with what follows of its study, and tried again at the next star
 
 import logging
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 
 from bridge.core.errors import Unavailable
 from bridge.core.ports import Delivery, Outbound, Send
+from bridge.store import outbox
 from bridge.store.leases import Lease
 from bridge.store.store import Store
 
@@ -22,6 +23,7 @@ _BATCH = 1000  # events; also the most that are under way
 _MOST_IN_MEMORY = 20_000  # events; beyond it they are left in the table
 _FIRST_DELAY, _LAST_DELAY = 0.1, 5.0  # seconds before another try
 _LOOK_EVERY = 1.0  # seconds between two looks for events of a command beside the service
+_WARN_EVERY = 60.0  # seconds
 _LOOK_BESIDE_OTHERS = 0.2  # the same where other processes leave events all the time
 
 
@@ -34,6 +36,8 @@ class Relay:
     def __init__(self, store: Store, send: Send, monotonic: Callable[[], float]) -> None:
         self._store = store
         self._send = send
+        self._monotonic = monotonic
+        self._unrouted, self._warn_at = 0, 0.0  # events that no queue took, and that nobody was told of yet
         self._lease = Lease(store, "relay", monotonic)
         self._from_memory = store.file is not None  # events of other processes are in the outbox alone
         self._look_every = _LOOK_EVERY if self._from_memory else _LOOK_BESIDE_OTHERS
@@ -116,44 +120,44 @@ class Relay:
             return []
         if self._tries_refused:
             with self._store.write() as db:
-                db.try_refused()
+                outbox.try_refused(db)
             self._tries_refused = False
         with self._store.read() as db:
-            batch = db.owed(_BATCH)
+            batch = outbox.owed(db, _BATCH)
         if batch:
             self._last = batch[-1].id
             return batch
-        if not self._from_memory:
-            with self._changed:
-                self._behind = False
-            return []
         with self._changed:
             self._behind = False
-        # What became durable between the look at the table and this moment was not taken by `owe`: look once more.
+        if self._from_memory:
+            self._take_missed()
+        return []
+
+    def _take_missed(self) -> None:
+        """What became durable between the look at the table and the end of `_behind`, when `owe` took nothing."""
         with self._store.read() as db:
-            missed = db.owed(_BATCH)
+            missed = outbox.owed(db, _BATCH)
         with self._changed:
+            if self._behind:  # events were skipped or too many in between: the table is read again anyway
+                return
             seen = {event.id for event in missed}
             self._owed = deque([*missed, *(event for event in self._owed if event.id not in seen)])
             self._last = max([self._last, *(event.id for event in self._owed)])
             if len(missed) == _BATCH:
                 self._owed.clear()
                 self._behind = True
-        return []
 
     def _publish(self, batch: Sequence[Outbound]) -> bool:
         """Says whether every event was confirmed."""
         deliveries = self._send(batch)
         answered = list(zip(batch, deliveries, strict=True))
         refused = [event.id for event, delivery in answered if delivery is Delivery.REFUSED]
-        confirmed = [(e.id, d) for e, d in answered if d not in (Delivery.FAILED, Delivery.REFUSED)]
-        counted = Counter(delivery.upper() for _, delivery in confirmed)
+        confirmed = _confirmed(answered)
         if confirmed or refused:
             with self._store.write() as db:
-                db.settle([row for row, _ in confirmed], counted)
-                db.refuse(refused)
-        if counted[Delivery.UNROUTED.upper()]:
-            log.warning("no queue is bound for events", extra={"events": counted[Delivery.UNROUTED.upper()]})
+                counted = outbox.settle(db, confirmed)
+                outbox.refuse(db, refused)
+            self._warn_of(counted[Delivery.UNROUTED])
         if refused:
             self._from_memory = False  # what waits behind them is told apart in the outbox alone
             log.error(
@@ -161,3 +165,23 @@ class Relay:
                 extra={"events": len(refused)},
             )
         return len(confirmed) == len(batch)
+
+    def _warn_of(self, unrouted: int) -> None:
+        """Now and then, with their sum: a site that has no consumer yet sees other warnings, too."""
+        self._unrouted += unrouted
+        if self._unrouted and self._monotonic() >= self._warn_at:
+            log.warning("no queue is bound for events", extra={"events": self._unrouted})
+            self._unrouted, self._warn_at = 0, self._monotonic() + _WARN_EVERY
+
+
+def _confirmed(answered: Iterable[tuple[Outbound, Delivery]]) -> dict[int, Delivery]:
+    """By row. What follows of a study behind an event that was not confirmed is sent again with it, in its sequence."""
+    confirmed: dict[int, Delivery] = {}
+    behind: set[str] = set()  # studies
+    for event, delivery in answered:
+        study = event.headers.get("partitionkey", "")
+        if delivery in (Delivery.FAILED, Delivery.REFUSED):
+            behind.add(study)
+        elif study not in behind:
+            confirmed[event.id] = delivery
+    return confirmed

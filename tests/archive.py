@@ -34,7 +34,15 @@ class Archive(Desk):
             return rfc3339(self.at)
 
         self.now: Callable[[], str] = now
-        self.deadlines = Deadlines(self.store, self.site, now, lambda: self.seconds, lambda: self.caught_up, self._owed)
+        self.deadlines = Deadlines(
+            self.store,
+            self.site,
+            now,
+            lambda: self.seconds,
+            lambda: self.caught_up,
+            self._owed,
+            longest_step=float("inf"),
+        )
         clock = self.deadlines.clock
         self.intake = Intake(self.store, self.site, now, self._owed, clock=clock, keeps_bodies=keeps_bodies)
         self.deadlines.tick()

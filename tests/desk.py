@@ -48,7 +48,15 @@ class Desk:
             return f"2026-11-23T09:{minute % 60:02}:{second:02}.000000Z"
 
         self.now = now
-        self.deadlines = Deadlines(self.store, self.site, now, lambda: self.seconds, lambda: self.caught_up, self._owed)
+        self.deadlines = Deadlines(
+            self.store,
+            self.site,
+            now,
+            lambda: self.seconds,
+            lambda: self.caught_up,
+            self._owed,
+            longest_step=float("inf"),
+        )
         self.intake = Intake(self.store, self.site, now, self._owed, limits, self.deadlines.clock)
         self.deadlines.tick()
 

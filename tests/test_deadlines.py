@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from bridge.core.channel import Channel
+from bridge.deadlines import Deadlines
 from tests.conftest import name_of
 from tests.desk import CHANNELS, Desk, dicom, hl7
 from tests.samples import ROOT, ct, orm
@@ -175,3 +176,15 @@ def test_thousands_of_due_studies_are_handled_in_small_transactions(desk: Desk) 
     desk.receive(dicom(ct(501, study=f"{STUDY}.501")))
     desk.wait(0)
     assert desk.names().count("study.settled") == 500
+
+
+def test_time_in_which_the_service_stood_still_does_not_count(desk: Desk) -> None:
+    """Nobody knows what has come in between: a frozen machine, SIGSTOP."""
+    seconds = 0.0
+    deadlines = Deadlines(desk.store, desk.site, desk.now, lambda: seconds, lambda: True, lambda _events: None)
+    clock = []
+    for moment in (0.0, 3.0, 63.0, 64.0, 66.0):
+        seconds = moment
+        deadlines.tick()
+        clock.append(deadlines.clock())
+    assert clock == [0.0, 3.0, 3.0, 3.0, 5.0]

@@ -24,6 +24,7 @@ from bridge.core.ports import Inbound, Verb
 from bridge.formats import reading
 from bridge.formats.reading import Content
 from bridge.intake import message_id
+from bridge.store import outbox
 from tests.conftest import name_of
 from tests.desk import CHANNELS, Desk, dicom, hl7
 from tests.samples import ROOT, ct, orm
@@ -41,7 +42,7 @@ def test_an_object_of_a_known_order_is_enriched_in_the_transaction_that_stores_i
     assert desk.receive(dicom(ct(1, study=STUDY, patient="PAT1"))) == [Verb.ACCEPTED]
     assert desk.names() == ["study.matched", "instance.enriched"]
     with desk.store.read() as db:
-        assert [json.loads(event.body) for event in db.owed(10)] == desk.events
+        assert [json.loads(event.body) for event in outbox.owed(db, 10)] == desk.events
 
 
 def test_a_batch_of_objects_of_one_study_decides_once_and_enriches_each(desk: Desk) -> None:

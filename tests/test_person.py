@@ -13,6 +13,7 @@ import pytest
 
 from bridge import person
 from bridge.core.model import LinkDecision, Unmerge
+from bridge.store import outbox
 from tests.commands import Answer, beside
 from tests.conftest import Service
 from tests.desk import Desk, dicom, hl7
@@ -79,10 +80,10 @@ def test_what_a_person_decided_is_kept_with_user_reason_and_time(desk: Desk, com
 def test_the_events_of_a_decision_are_owed_to_consumers(desk: Desk, command: Command) -> None:
     matched(desk)
     with desk.store.read() as db:
-        before = len(db.owed(100))
+        before = len(outbox.owed(db, 100))
     command("unlink", STUDY, *WHY)
     with desk.store.read() as db:
-        names = [event.type.split(".")[-2] for event in db.owed(100)[before:]]
+        names = [event.type.split(".")[-2] for event in outbox.owed(db, 100)[before:]]
     assert names[:2] == ["unlinked", "conflict"]
 
 

@@ -1,8 +1,10 @@
 """The path out: order, confirmation and restart of what is owed, with a real outbox."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ import pytest
 from bridge.core.errors import Unavailable
 from bridge.core.ports import Delivery, Outbound
 from bridge.relay import Relay
+from bridge.store import outbox
 from bridge.store.store import Store
+from bridge.store.transaction import Transaction
 
 PATIENCE = 20.0
 
@@ -34,7 +38,7 @@ def owe(store: Store, count: int, first: int = 0) -> list[Outbound]:
 
 def left(store: Store) -> list[str]:
     with store.read() as db:
-        return [event.event_id for event in db.owed(10_000)]
+        return [event.event_id for event in outbox.owed(db, 10_000)]
 
 
 def counters(store: Store) -> dict[str, int]:
@@ -130,15 +134,16 @@ def test_events_that_another_process_left_come_in_their_sequence_while_others_ar
     assert sent == ["id-0", "id-1", "id-2"]
 
 
+def event_of(study: str, name: str) -> Outbound:
+    return Outbound(0, "images", "k", name, "t", "2026-11-23T09:00:00Z", b"{}", {"partitionkey": study})
+
+
 def test_an_event_that_the_broker_refuses_holds_back_its_study_alone(store: Store) -> None:
     class Choosy(Broker):
         def send(self, batch: Sequence[Outbound]) -> Sequence[Delivery]:
             taken = [event for event in batch if event.event_id != "bad"]
             self.sent += [event.event_id for event in taken]
             return [Delivery.SENT if event in taken else Delivery.REFUSED for event in batch]
-
-    def event(name: str, study: str) -> Outbound:
-        return Outbound(0, "images", "k", name, "t", "2026-11-23T09:00:00Z", b"{}", {"partitionkey": study})
 
     def relayed(broker: Broker, *events: Outbound) -> list[str]:
         with store.write() as db:
@@ -148,9 +153,73 @@ def test_an_event_that_the_broker_refuses_holds_back_its_study_alone(store: Stor
         assert relay.drain(PATIENCE)
         return broker.sent
 
-    assert relayed(Choosy(), event("first", "1.1"), event("bad", "1.1"), event("other", "1.2")) == ["first", "other"]
+    assert relayed(Choosy(), event_of("1.1", "first"), event_of("1.1", "bad"), event_of("1.2", "other")) == [
+        "first",
+        "other",
+    ]
     with store.write() as db:
-        db.owe([event("waits", "1.1"), event("third", "1.3")])
-        assert [event.event_id for event in db.owed(10)] == ["third"]
+        db.owe([event_of("1.1", "waits"), event_of("1.3", "third")])
+        assert [event.event_id for event in outbox.owed(db, 10)] == ["third"]
         assert db.figures()["refused"] == {"all": 1}
     assert relayed(Broker()) == ["bad", "waits", "third"]  # the next start tries again
+
+
+def test_what_follows_an_event_that_was_not_confirmed_is_sent_again_behind_it(store: Store) -> None:
+    """A consumer that keeps what came last ends with the newest state of a study."""
+    sent: list[str] = []
+
+    def send(batch: Sequence[Outbound]) -> Sequence[Delivery]:
+        first_time = not sent
+        sent.extend(event.event_id for event in batch)
+        return [Delivery.FAILED if first_time and event.event_id == "matched" else Delivery.SENT for event in batch]
+
+    with store.write() as db:
+        db.owe([event_of("1.1", "matched"), event_of("1.2", "other"), event_of("1.1", "unlinked")])
+    relay = Relay(store, send, time.monotonic)
+    relay.start()
+    assert relay.drain(PATIENCE)
+    assert sent == ["matched", "other", "unlinked", "matched", "unlinked"]
+    assert counters(store) == {"QUEUED": 0, "SENT": 3}
+
+
+def test_events_that_are_told_of_while_the_outbox_is_looked_at_go_out_once_and_in_sequence(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source commits, and tells of it, between the two looks of a relay that has just started; ids have a gap."""
+    with store.write() as db:
+        outbox.settle(db, {event.id: Delivery.SENT for event in db.owe([event_of("1.1", "before")])})
+    broker = Broker()
+    relay = Relay(store, broker.send, time.monotonic)
+    look, looks = store.read, itertools.count(1)
+
+    def read() -> AbstractContextManager[Transaction]:
+        if next(looks) == 2:
+            relay.owe(owe(store, 1))
+            relay.owe(owe(store, 1, first=1))
+        return look()
+
+    monkeypatch.setattr(store, "read", read)
+    relay.start()
+    assert relay.drain(PATIENCE)
+    assert broker.sent == ["id-0", "id-1"]
+
+
+def test_a_site_without_consumers_is_warned_once_a_minute(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    times = iter((0.0, 10.0, 59.0, 61.0))
+    seconds = 0.0
+    called = threading.Semaphore(0)
+
+    def send(batch: Sequence[Outbound]) -> Sequence[Delivery]:
+        nonlocal seconds
+        seconds = next(times)
+        called.release()
+        return [Delivery.UNROUTED] * len(batch)
+
+    relay = Relay(store, send, lambda: seconds)
+    relay.start()
+    for number in range(4):
+        relay.owe(owe(store, 1, first=number))
+        assert called.acquire(timeout=PATIENCE)
+    assert relay.drain(PATIENCE)
+    warned = [record.__dict__["events"] for record in caplog.records if "no queue is bound" in record.message]
+    assert warned == [1, 3]

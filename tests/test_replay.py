@@ -11,7 +11,8 @@ import pika
 import pytest
 
 from bridge import replaying
-from bridge.core.ports import Outbound
+from bridge.core.ports import Delivery, Outbound
+from bridge.store import outbox
 from tests.commands import Answer, beside
 from tests.conftest import Engine, Service, at_least, name_of
 from tests.desk import Desk, dicom, hl7
@@ -36,8 +37,8 @@ def command(desk: Desk, tmp_path: Path) -> Command:
 def owed(desk: Desk) -> list[dict[str, Any]]:
     """The events that are in the outbox, which are taken out."""
     with desk.store.write() as db:
-        found: Sequence[Outbound] = db.owed(1000)
-        db.settle([event.id for event in found], {})
+        found: Sequence[Outbound] = outbox.owed(db, 1000)
+        outbox.settle(db, {event.id: Delivery.SENT for event in found})
     return [json.loads(event.body) for event in found]
 
 

@@ -47,9 +47,11 @@ class _Subscription:
     consumer_tag: str = ""  # while messages are asked for
     cancelled: bool = False  # the broker has said that nothing more comes
     drained: bool = False  # there was a moment with nothing left to do, and no backlog since
+    looked: float = 0.0  # when the broker said so, by our clock
 
 
 _LOOK_EVERY = 0.5  # seconds between two looks at what waits in a queue
+_LATELY = 5.0  # seconds that an answer holds: a broker, or a network, may stand still
 _GIVEN_BACK = "given back"
 
 
@@ -111,10 +113,11 @@ class Consumer:
         return self._cancelled and all(subscription.cancelled for subscription in self._subscriptions.values())
 
     def caught_up(self) -> bool:
-        """Whether every queue is read and none has a backlog."""
+        """Whether every queue is read and none has a backlog, as far as the broker has said so lately."""
+        lately = self._clock() - _LATELY
         with self._arrived:
             found = list(self._subscriptions.values())
-        return len(found) == len(self._queues) and all(subscription.drained for subscription in found)
+        return len(found) == len(self._queues) and all(one.drained and one.looked > lately for one in found)
 
     def settle(self, deliveries: Sequence[Received]) -> None:
         """Acknowledges messages: nothing is left to do with them. Deliveries of a lost connection are ignored."""
@@ -265,6 +268,7 @@ class Consumer:
             with self._arrived:
                 rested = subscription.drained or not subscription.open_tags
                 subscription.drained = not backlog and not self._paused and rested
+                subscription.looked = self._clock()
             subscription.channel.connection.ioloop.call_later(_LOOK_EVERY, lambda: self._look(subscription))
 
         subscription.channel.queue_declare(subscription.queue.name, passive=True, callback=answered)

@@ -12,6 +12,7 @@ _DELIVERIES = {
     Confirmation.CONFIRMED: Delivery.SENT,
     Confirmation.RETURNED: Delivery.UNROUTED,
     Confirmation.LOST: Delivery.FAILED,
+    Confirmation.REFUSED: Delivery.REFUSED,
 }
 
 

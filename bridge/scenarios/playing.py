@@ -100,7 +100,9 @@ class _Play:
     def _start(self) -> None:
         """As the service starts: all that it knows is in the database."""
         limits = self._scenario.settings.limits
-        self._deadlines = Deadlines(self._store, self._site, self._now, self._clock, lambda: True, self._owe)
+        self._deadlines = Deadlines(
+            self._store, self._site, self._now, self._clock, lambda: True, self._owe, longest_step=float("inf")
+        )
         self._deadlines.tick()
         self._intake = Intake(self._store, self._site, self._now, self._owe, limits, self._deadlines.clock)
 

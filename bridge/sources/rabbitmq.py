@@ -158,7 +158,9 @@ class RabbitMQSource:
                 for letter, confirmation in pairs
                 if confirmation is not Confirmation.CONFIRMED
             ]
-            if unburied:
+            if unburied and not self._consumer.holds(received):
+                self._buried.release()  # it comes again, and is rejected again
+            elif unburied:
                 log.warning("not dead-lettered yet", extra={"letters": len(unburied)})
                 again = (received, unburied, min(delay * 2, _LAST_DELAY))
                 threading.Timer(delay, self._publish, again).start()

@@ -16,6 +16,8 @@ from bridge.store.transaction import Transaction
 
 _RENEWED_EVERY = 5.0  # seconds
 _TAKEN_OVER_AFTER = 20.0  # seconds by the database's clock
+# A process that fell silent may still hold messages: until it speaks again, or its broker has had to notice.
+_SILENT, _FORGOTTEN_AFTER = 5.0, 120.0  # seconds
 _TRUSTED_FOR = 12.0  # seconds since it was renewed, by our own clock: well before another one may take it over
 
 
@@ -62,7 +64,7 @@ def all_caught_up(store: Store, caught_up: bool) -> bool:
     if store.file:
         return caught_up
     with store.write() as db:
-        return have_caught_up(db, store.owner, caught_up, _TAKEN_OVER_AFTER)
+        return have_caught_up(db, store.owner, caught_up, _FORGOTTEN_AFTER)
 
 
 def release(store: Store) -> None:
@@ -90,14 +92,19 @@ def let_go(db: Transaction, owner: str) -> None:
     db.connection.execute(delete(t.process).where(t.process.c.owner == owner))
 
 
-def have_caught_up(db: Transaction, owner: str, caught_up: bool, seconds: float) -> bool:
-    """Says how this process stands; returns whether all that were seen within so long have caught up."""
+def have_caught_up(db: Transaction, owner: str, caught_up: bool, forgotten_after: float) -> bool:
+    """Says how this process stands; returns whether all that were seen within so long say that they have.
+
+    One that fell silent is not known to have: the broker may have given it messages since.
+    """
     now = _now(db)
+    # First, our own row among them: two that begin to speak again would each wait for the other's row.
+    db.connection.execute(delete(t.process).where(t.process.c.seen < now - forgotten_after))
     seen = insert_into(t.process, db.connection.dialect.name).values(owner=owner, seen=now, caught_up=caught_up)
     stated = {"seen": seen.excluded.seen, "caught_up": seen.excluded.caught_up}
     db.connection.execute(seen.on_conflict_do_update(index_elements=["owner"], set_=stated))
-    db.connection.execute(delete(t.process).where(t.process.c.seen < now - seconds))
-    waiting = select(t.process.c.owner).where(t.process.c.caught_up.is_(False)).limit(1)
+    late = or_(t.process.c.caught_up.is_(False), t.process.c.seen < now - _SILENT)
+    waiting = select(t.process.c.owner).where(late).limit(1)
     return db.connection.execute(waiting).first() is None
 
 

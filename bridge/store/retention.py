@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, delete, func, select, tuple_
+from sqlalchemy import Integer, Row, cast, delete, func, select, tuple_
 
 from bridge.core.facts import KINDS
 from bridge.core.model import HL7Fact, PersonFact
+from bridge.store import outbox
 from bridge.store import schema as t
 from bridge.store.dialects import insert_into
 from bridge.store.lookups import PURGED
@@ -174,12 +175,13 @@ def remove_messages(db: Transaction, messages: Collection[StoredMessage]) -> Non
     counted = Counter(f"{PURGED}{row.status}" for row in messages)
     counted.update(f"{PURGED}ERROR-{row.code}" for row in messages if row.status == "ERROR")
     counted[f"{PURGED}DUPLICATE"] = sum(row.duplicates for row in messages)
-    db.settle((), +counted)
+    outbox.count(db, +counted)
     most = max((row.rejections for row in messages), default=0)
-    if most > purged_rejections(db):
+    if most:
         statement = insert_into(t.setting, db.connection.dialect.name).values(name=_REJECTIONS, value=str(most))
+        lower = cast(t.setting.c.value, Integer) < most  # asked of the row itself: another purge may raise it now
         changed = {"value": statement.excluded.value}
-        db.connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=changed))
+        db.connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=changed, where=lower))
 
 
 def purged_rejections(db: Transaction) -> int:

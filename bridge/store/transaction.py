@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Executable, Row, Select, Table, bindparam, delete, select, update
+from sqlalchemy import Connection, Executable, Row, Select, Table, bindparam, delete, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from bridge.core.decision import Decision
@@ -47,7 +47,6 @@ _decode_instance = msgspec.json.Decoder(StoredInstance).decode
 _decode_numbered = msgspec.json.Decoder(_Numbered).decode
 _decode_decision = msgspec.json.Decoder(Decision).decode
 _decode_statement = msgspec.json.Decoder(Statement).decode
-_decode_outbound = msgspec.json.Decoder(Outbound).decode
 _decode_warnings = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
@@ -82,11 +81,6 @@ _OWNERS = _with(
     t.matching_key.c.value,
 )
 _ADD_FACT = t.fact.insert().returning(t.fact.c.id, sort_by_parameter_order=True)
-_OWED = (
-    select(t.outbox.c.id, t.outbox.c.doc)
-    .where(t.outbox.c.study.not_in(select(t.outbox.c.study).where(t.outbox.c.refused)))
-    .order_by(t.outbox.c.id)
-)
 _OWE = t.outbox.insert().returning(t.outbox.c.id, sort_by_parameter_order=True)
 
 
@@ -367,30 +361,6 @@ class Transaction(Lookups):
         rows = [{"doc": encode(event), "study": event.headers.get("partitionkey", "")} for event in events]
         ids = self._connection.execute(_OWE, rows).scalars().all()
         return [msgspec.structs.replace(event, id=row) for event, row in zip(events, ids, strict=True)]
-
-    def owed(self, limit: int) -> list[Outbound]:
-        """The oldest events that are not confirmed yet, but for those that wait behind a refused one."""
-        rows = self._connection.execute(_OWED.limit(limit))
-        return [msgspec.structs.replace(_decode_outbound(row.doc), id=row.id) for row in rows]
-
-    def settle(self, ids: Collection[int], counters: Mapping[str, int]) -> None:
-        """Forgets confirmed events and counts what became of them."""
-        self._delete(t.outbox, [(row,) for row in ids])
-        for name, count in sorted(counters.items()):
-            statement = insert_into(t.counter, self._connection.dialect.name).values(name=name, value=count)
-            self._connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["name"], set_={"value": t.counter.c.value + statement.excluded.value}
-                )
-            )
-
-    def refuse(self, ids: Collection[int]) -> None:
-        """Keeps events that the broker does not take, with all that follows of their studies."""
-        self._connection.execute(update(t.outbox).where(t.outbox.c.id.in_(ids)).values(refused=True))
-
-    def try_refused(self) -> None:
-        """Lets refused events be sent once more."""
-        self._connection.execute(update(t.outbox).where(t.outbox.c.refused).values(refused=False))
 
     # Statements over sets
 

@@ -103,6 +103,18 @@ def test_a_refused_login_is_said_without_the_password(service: Service, amqp_url
     assert "wrongsecret" not in answer.stderr
 
 
+@pytest.mark.parametrize("url", ["http://guest:wrongsecret@127.0.0.1:1/", "https://u:wrongsecret@h/", "u:wrongsecret@h/"])
+@pytest.mark.parametrize("command", [("run",), ("dead", "list")])
+def test_an_address_that_is_not_amqps_is_said_at_once_without_the_password(
+    service: Service, url: str, command: tuple[str, ...]
+) -> None:
+    service.environment["BRIDGE_AMQP_URL"] = url
+    answer = service.command(*command)
+    assert answer.returncode == 78
+    assert "amqp_url begins with neither amqp:// nor amqps://" in answer.stderr
+    assert "wrongsecret" not in answer.stderr
+
+
 def test_an_event_that_no_queue_wants_counts_as_unrouted(service: Service, amqp_url: str) -> None:
     service.start()
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:

@@ -5,6 +5,8 @@ Each begins where one order and its object have been received (`begin`).
 
 from collections.abc import Callable
 
+from bridge.core.ports import Delivery
+from bridge.store import outbox
 from tests.desk import Desk, dicom, hl7
 from tests.samples import ROOT, adt, ct, orm, oru, rejection_note, siu
 
@@ -74,10 +76,10 @@ def decisions_of_people(desk: Desk) -> None:
 
 def confirmations(desk: Desk) -> None:
     with desk.store.write() as db:
-        refused, *sent = db.owed(100)
-        db.settle([one.id for one in sent], {"SENT": 1})
-        db.refuse([refused.id])
-        db.owed(100)
+        refused, *sent = outbox.owed(db, 100)
+        outbox.settle(db, {one.id: Delivery.SENT for one in sent})
+        outbox.refuse(db, [refused.id])
+        outbox.owed(db, 100)
 
 
 HAPPENINGS: tuple[Callable[[Desk], None], ...] = (

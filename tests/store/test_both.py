@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.core.ports import Inbound, Verb
+from bridge.store import outbox
 from tests.desk import Desk, dicom, hl7
 from tests.localpostgres import LocalPostgres
 from tests.samples import ROOT, ct, orm
@@ -27,7 +28,7 @@ def desks(postgres: LocalPostgres, tmp_path: Path) -> Iterator[list[Desk]]:
 
 def told(desk: Desk) -> dict[str, Any]:
     with desk.store.read() as db:
-        owed = [(one.event_id, one.body) for one in db.owed(1000)]
+        owed = [(one.event_id, one.body) for one in outbox.owed(db, 1000)]
     return {"events": desk.events, "owed": owed, "figures": desk.figures(), "links": desk.links()}
 
 

@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+from sqlalchemy import update
 
 from bridge.core.errors import Unavailable
+from bridge.store import schema
 from bridge.store.leases import Lease, all_caught_up, have_caught_up, hold, let_go, release
 from bridge.store.rows import StoredMessage
 from bridge.store.store import Store
@@ -75,6 +77,22 @@ def test_all_have_caught_up_when_each_that_was_seen_lately_has(store: Store) -> 
     with store.write() as db:
         let_go(db, "other")
     assert says("one", True)
+
+
+def test_a_process_that_fell_silent_may_hold_messages_until_it_speaks_again_or_is_forgotten(store: Store) -> None:
+    def says(owner: str, forgotten_after: float = 120.0) -> bool:
+        with store.write() as db:
+            return have_caught_up(db, owner, True, forgotten_after)
+
+    assert says("frozen")
+    with store.write() as db:
+        db.connection.execute(update(schema.process).values(seen=schema.process.c.seen - 10.0))
+    assert not says("one")
+    assert says("frozen")
+    with store.write() as db:
+        db.connection.execute(update(schema.process).values(seen=schema.process.c.seen - 10.0))
+    assert not says("one")
+    assert says("one", forgotten_after=9.0)
 
 
 def test_the_process_of_sqlite_has_every_duty(tmp_path: object) -> None:

@@ -24,8 +24,8 @@ from bridge.core.model import (
     Statement,
     Unmerge,
 )
-from bridge.core.ports import Outbound
-from bridge.store import schema
+from bridge.core.ports import Delivery, Outbound
+from bridge.store import outbox, schema
 from bridge.store.rows import Due, HistoryEntry, Settled, StoredInstance, StoredMessage, StoredStudy
 from bridge.store.store import Store
 from tests.core.builders import header, number, order, update
@@ -315,16 +315,18 @@ def test_owed_events_leave_in_their_sequence_until_they_are_confirmed(store: Sto
     assert ids == sorted(set(ids))
     assert names(first) == [f"e{n}" for n in range(600)]
     with store.read() as db:
-        assert db.owed(1000) == [*first, *second]
-        assert db.owed(2) == first[:2]
+        assert outbox.owed(db, 1000) == [*first, *second]
+        assert outbox.owed(db, 2) == first[:2]
     with store.write() as db:
-        db.settle([one.id for one in first], {"SENT": 599, "UNROUTED": 1})
-        db.settle([], {"SENT": 1})
+        sent = {one.id: Delivery.SENT for one in first}
+        assert outbox.settle(db, sent | {first[0].id: Delivery.UNROUTED}) == {Delivery.SENT: 599, Delivery.UNROUTED: 1}
+        assert outbox.settle(db, sent) == {}  # by another process, which has published them, too
+        outbox.count(db, {"SENT": 1})
     with store.read() as db:
-        assert db.owed(1000) == second
+        assert outbox.owed(db, 1000) == second
         assert db.figures()["outbox"] | {"QUEUED": 0} == {"QUEUED": 0, "SENT": 600, "UNROUTED": 1}
     with store.write() as db:
-        db.settle([one.id for one in second], {})
+        outbox.settle(db, dict.fromkeys((one.id for one in second), Delivery.SENT))
         (newer,) = db.owe([event("newer")])
     assert newer.id > second[0].id  # an id names one event for ever
 
@@ -332,16 +334,16 @@ def test_owed_events_leave_in_their_sequence_until_they_are_confirmed(store: Sto
 def test_a_refused_event_holds_back_its_study_alone_until_it_is_tried_again(store: Store) -> None:
     with store.write() as db:
         refused, _, other, _ = db.owe([event("a1", "1.2"), event("a2", "1.2"), event("b1", "1.3"), event("c", "")])
-        db.refuse([refused.id])
-        db.refuse([])
+        outbox.refuse(db, [refused.id])
+        outbox.refuse(db, [])
     with store.read() as db:
-        assert names(db.owed(10)) == ["b1", "c"]
+        assert names(outbox.owed(db, 10)) == ["b1", "c"]
         assert db.figures()["outbox"]["QUEUED"] == 4
     with store.write() as db:
-        db.settle([other.id], {})
-        db.try_refused()
+        outbox.settle(db, {other.id: Delivery.SENT})
+        outbox.try_refused(db)
     with store.read() as db:
-        assert names(db.owed(10)) == ["a1", "a2", "c"]
+        assert names(outbox.owed(db, 10)) == ["a1", "a2", "c"]
 
 
 def test_studies_that_wait_are_listed_by_verdict_and_time(store: Store) -> None:
