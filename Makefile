@@ -1,12 +1,16 @@
 # Everything runs in .venv, which is made when it is missing or older than pyproject.toml.
 PYTHON ?= python3
 BIN := .venv/bin
+# Two workers, each with a broker and a database server of its own: the suite waits a lot.
+PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 FUZZED := hl7 dicom instance_number hl7_xml dicom_xml dicom_json
 FUZZ_SECONDS ?= 600
 CHAOS_SECONDS ?= 120
+SOAK_MESSAGES ?= 1000000
+SOAK_PER_SECOND ?= inf
 
-.PHONY: setup demo test check bench chaos fuzz schemas
+.PHONY: setup demo test check lowest audit bench soak chaos fuzz schemas
 
 setup: .venv/.complete
 
@@ -20,7 +24,7 @@ demo: setup           # the main job on real input
 	$(BIN)/bridge demo
 
 test: setup           # the whole suite, against a real broker and a real database
-	$(BIN)/python -m pytest
+	$(BIN)/python -m $(PYTEST)
 
 check: setup          # what CI runs
 	$(BIN)/ruff format --check .
@@ -29,8 +33,21 @@ check: setup          # what CI runs
 	$(BIN)/lint-imports
 	$(MAKE) test
 
+lowest:               # the whole suite once more, with each dependency at the lower bound in pyproject.toml
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip --quiet --disable-pip-version-check install uv
+	.venv-lowest/bin/python -m uv pip install --quiet --resolution lowest-direct --editable ".[postgres]" --group dev
+	.venv-lowest/bin/python -m $(PYTEST)
+
+audit: setup          # known vulnerabilities of what is installed; asks a service on the network
+	$(BIN)/python -m pip --quiet --disable-pip-version-check install --group audit
+	$(BIN)/python -m pip freeze --exclude-editable | $(BIN)/pip-audit --strict --no-deps --disable-pip -r /dev/stdin
+
 bench: setup          # speed, as ratios on one machine
 	$(BIN)/python tests/bench/bench.py
+
+soak: setup           # a day of traffic and more; what was measured goes into soak.jsonl, a line each percent
+	$(BIN)/python -m tests.bench.soak --messages $(SOAK_MESSAGES) --per-second $(SOAK_PER_SECOND)
 
 chaos: setup          # bridges, broker and database killed at random for CHAOS_SECONDS, on each database
 	$(BIN)/python -m tests.chaos.run --seconds $(CHAOS_SECONDS) --database sqlite

@@ -16,7 +16,7 @@ from typing import TypeVar
 from bridge.amqp import DEAD, Consumer, Publisher, SourceQueue, Topology, declare
 from bridge.config import Settings, channels_place, load_channels
 from bridge.core.channel import Channel
-from bridge.core.errors import ConfigError, Unavailable
+from bridge.core.errors import ConfigError, Refused, Unavailable
 from bridge.core.publishing import Origin
 from bridge.correlation import Site
 from bridge.deadlines import Deadlines
@@ -241,8 +241,11 @@ def run(settings: Settings) -> None:
     monitoring.start()
 
     def build() -> Bridge:
-        prepare_store(store)
-        return Bridge(settings, channels, store, monitoring)
+        try:
+            prepare_store(store)
+            return Bridge(settings, channels, store, monitoring)
+        except Refused as error:
+            raise ConfigError(f"database_url: {error}") from None
 
     service = _once_available("database", build, stopping)
     if service and service.start(stopping):

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from bridge import __version__, amqp, app, dead, deciding, explain, figures, inspection, purging, replaying, sending
-from bridge.config import Settings, channels_place, duration, load_channels
+from bridge.config import Settings, channels_place, duration, load_channels, unknown_variables
 from bridge.config.scenario_files import load_scenarios
 from bridge.core.channel import Channel, DataType
 from bridge.core.errors import BridgeError, ConfigError, Unavailable
@@ -92,6 +92,8 @@ def run(context: typer.Context) -> None:
     logging.getLogger(__name__).info(
         "starting %s, settings %s, channels %s%s", __version__, file or "built in", place, shipped
     )
+    for variable in unknown_variables():
+        logging.getLogger(__name__).warning("not used, as no setting has this name: %s", variable)
     app.run(settings)
 
 

@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 
 _LOOK = 500  # rows of one look, which hinders nobody
 # What one write transaction is about at most; a study of more objects leaves as a whole.
-_MESSAGES, _FACTS, _STUDIES, _OBJECTS = 50, 5, 10, 200
-_OTHERS = 4.0  # times as long as a step takes, others have the database for themselves
+_MESSAGES, _FACTS, _STUDIES, _OBJECTS = 50, 25, 10, 200
+_OTHERS = 1.0  # times as long as a step kept others from writing, they have the database for themselves
 _LONGEST_PAUSE = 3600.0  # seconds between two passes
 _PASSES = 20  # within the shortest time that something is kept
 _BELIEVED = timedelta(days=7)  # that a clock may be ahead of what was stored last, and of the time that passed since
@@ -71,8 +71,17 @@ class Kind(Protocol):
         """Takes it for removed from now on."""
 
 
-def steps(store: Store, site: Site, retention: Retention, now: str) -> Iterator[Removed]:
-    """One pass over everything: each step is one small transaction, and says what it removed.
+class Step(NamedTuple):
+    """One small transaction: what it removed, and for how long it kept others from writing."""
+
+    removed: Removed
+    seconds: float
+
+
+def steps(
+    store: Store, site: Site, retention: Retention, now: str, clock: Callable[[], float] = lambda: 0.0
+) -> Iterator[Step]:
+    """One pass over everything, step by step; `clock` gives seconds.
 
     Raises:
         Unavailable: the database does not answer; what was removed so far is removed.
@@ -85,7 +94,20 @@ def steps(store: Store, site: Site, retention: Retention, now: str) -> Iterator[
                 # What has to stay is found out without keeping anybody from writing.
                 parts = [part for part in parts if kind.count(db, kind.going(db, part))]
             for part in parts:
-                yield store.transact(partial(_remove, kind, part))
+                yield _step(store, partial(_remove, kind, part), clock)
+
+
+def _step(store: Store, remove: Callable[[Transaction], Removed], clock: Callable[[], float]) -> Step:
+    """The wait for the turn to write is not counted: only then it is others who wait."""
+    began = 0.0
+
+    def timed(db: Transaction) -> Removed:
+        nonlocal began
+        began = clock()
+        return remove(db)
+
+    removed = store.transact(timed)
+    return Step(removed, clock() - began)
 
 
 def supposed(store: Store, site: Site, retention: Retention, now: str) -> Removed:
@@ -340,13 +362,11 @@ class Purge:
         now = self._now()
         if not self._lease.held() or not self._believable(datetime.fromisoformat(now)):
             return total
-        began = self._monotonic()
-        for removed in steps(self._store, self._site, self._retention, now):
+        for removed, seconds in steps(self._store, self._site, self._retention, now, self._monotonic):
             total += removed
             metrics.purged(removed)
-            if self._stopping.wait(_OTHERS * (self._monotonic() - began)) or not self._lease.held():
+            if self._stopping.wait(_OTHERS * seconds) or not self._lease.held():
                 break
-            began = self._monotonic()
         else:
             metrics.purge_ended(now)
         if total:

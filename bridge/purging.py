@@ -29,7 +29,7 @@ def purge(
     if dry_run:
         found = supposed(store, site, retention, app.now())
     else:
-        found = sum(steps(store, site, retention, app.now()), Removed())
+        found = sum((step.removed for step in steps(store, site, retention, app.now())), Removed())
     counted = {kind: found[kind] for kind in _KINDS}
     if as_json:
         print(json.dumps(counted))

@@ -54,7 +54,7 @@ class Archive(Desk):
             self.wait(part * 86400)
 
     def purge(self, retention: Retention = SHORT) -> Counter[str]:
-        return sum(steps(self.store, self.site, retention, self.now()), Counter())
+        return sum((step.removed for step in steps(self.store, self.site, retention, self.now())), Counter())
 
     def supposed(self, retention: Retention = SHORT) -> Counter[str]:
         return supposed(self.store, self.site, retention, self.now())

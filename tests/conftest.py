@@ -17,18 +17,29 @@ import pika
 import pytest
 from hypothesis import HealthCheck, settings
 
-from bridge.localbroker import LocalBroker
-from tests.localpostgres import LocalPostgres
+from bridge.core.errors import ConfigError
+from bridge.localbroker import LocalBroker, rabbitmq_server
+from tests.localpostgres import LocalPostgres, postgres_programs
 
 # A busy machine fails no test: speed is measured in `make bench`.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
+
+# The bridge is started some hundreds of times: its modules are compiled for the first of them only.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 REPOSITORY = Path(__file__).parent.parent
 PATIENCE = 30.0  # seconds until something that must happen counts as missing
 
 QUEUES = ("bridge.hl7", "bridge.dicom", "bridge.dead")
 EXCHANGES = ("bridge.in", "bridge.events", "bridge.dead")
+
+
+def pytest_xdist_setupnodes() -> None:
+    """Before several workers would do so at the same moment, installs what this machine lacks."""
+    with suppress(ConfigError):  # the tests that need it say so
+        rabbitmq_server()
+        postgres_programs()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The commands as a person types them."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,14 @@ def test_status_without_a_broker_shows_the_ledger_and_says_what_is_missing(servi
     answer = service.command("status", "--json")
     assert json.loads(answer.stdout)["dead"] is None
     assert "dead letters are not counted" in answer.stderr
+
+
+def test_status_shows_no_number_of_dead_letters_where_there_is_no_queue_for_them(service: Service) -> None:
+    service.command("migrate")
+    answer = service.command("status", "--json")
+    assert json.loads(answer.stdout)["dead"] is None
+    assert "dead letters are not counted: there is no queue bridge.dead" in answer.stderr
+    assert re.search(r"^dead +\?", service.command("status").stdout, re.MULTILINE)
 
 
 def test_schema_lists_the_events_and_shows_each(service: Service) -> None:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,34 @@ def test_show_tells_properties_and_the_body_only_when_it_is_asked_for(
     assert dead("show", own_id, "--output", str(file)).returncode == 2
 
 
+def test_what_others_wrote_into_a_header_does_not_break_the_table(dead: Command, administrator: Administrator) -> None:
+    administrator.bury(b"1", bridge_reason="first\nsecond\r\x1b[31mthird", bridge_channel="or\nders")
+    administrator.bury(b"2", bridge_error="a\nb", bridge_rejected_at="0001-01-01T00:00:00+23:00", bridge_message="1\n2")
+    answer = dead("list")
+    assert answer.returncode == 0, answer.stderr
+    _, first, second, conclusion = answer.stdout.splitlines()
+    assert first.endswith("first second\\r\\x1b[31mthird")
+    assert second.startswith("1 2 ")
+    assert conclusion == "2 of 2 dead letters"
+
+
+def test_letters_without_a_code_are_found_as_the_table_shows_them(dead: Command, administrator: Administrator) -> None:
+    administrator.bury(b"1")
+    administrator.channel.basic_publish("bridge.dead", "bridge.hl7", b"2", mandatory=True)
+    for said in ("", "-"):
+        assert [(one["code"], one["size"]) for one in listed(dead, "--code", said)] == [(None, 1)]
+    assert len(listed(dead, "--code", "-", "--code", "hl7-no-msh")) == 2
+
+
+def test_times_of_a_letter_are_shown_with_their_zone(dead: Command, administrator: Administrator) -> None:
+    sent = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
+    administrator.bury(b"1", bridge_rejected_at="2026-11-23T10:41:07.000000+01:00", sent=sent, steps=[{"at": sent}])
+    shown = dead("show", message_id("orders", b"1")).stdout
+    assert re.search(r"^rejected +2026-11-23 09:41:07 UTC$", shown, re.MULTILINE)
+    assert re.search(r"^header sent +2026-11-23 08:30:00 UTC$", shown, re.MULTILINE)
+    assert re.search(r"^header steps +.*'2026-11-23 08:30:00 UTC'", shown, re.MULTILINE)
+
+
 # Requeue
 
 
@@ -229,7 +258,7 @@ def test_what_is_requeued_is_the_message_as_it_came(
     assert listed(dead, "--newer-than", "1h") == [letter]
     answer = dead("requeue", letter["id"])
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout == "1 of 1 dead letter requeued, 0 stay\n"
+    assert answer.stdout == "1 of 1 dead letter requeued; 0 are left\n"
     assert administrator.waiting("bridge.dead") == 0
     [(properties, body)] = administrator.take("bridge.hl7")
     assert body == orm(1)
@@ -275,9 +304,47 @@ def test_a_letter_whose_queue_is_gone_stays_and_the_others_go(dead: Command, adm
     answer = dead("requeue", "--all")
     assert answer.returncode == 1
     assert "there is no queue gone" in answer.stderr
-    assert answer.stdout == "2 of 3 dead letters requeued, 1 stay\n"
+    assert answer.stdout == "2 of 3 dead letters requeued; 1 is left, 1 of them refused\n"
     assert [body for _, body in administrator.take("bridge.dead")] == [b"2"]
     assert [body for _, body in administrator.take("bridge.hl7")] == [b"1", b"3"]
+
+
+@pytest.mark.parametrize(
+    ("exchange", "key"), [("bridge.dead", ""), ("", "bridge.dead"), ("bridge.dead", "bridge.dead")]
+)
+def test_a_letter_that_does_not_say_where_it_came_from_stays(
+    dead: Command, administrator: Administrator, exchange: str, key: str
+) -> None:
+    administrator.channel.basic_publish(exchange, key, b"1", mandatory=True)
+    [letter] = listed(dead)
+    assert letter["queue"] is None
+    answer = dead("requeue", "--all")
+    assert answer.returncode == 1
+    assert answer.stderr == f"{letter['id']} stays: nothing says which queue it came from\n"
+    assert answer.stdout == "0 of 1 dead letter requeued; 1 is left, 1 of them refused\n"
+    assert [(properties.headers, body) for properties, body in administrator.take("bridge.dead")] == [
+        ({"x-delivery-count": 2}, b"1")
+    ]
+
+
+def test_a_requeue_that_is_interrupted_says_how_many_are_left(service: Service, administrator: Administrator) -> None:
+    for number in range(300):
+        administrator.bury(str(number).encode())
+    requeue = subprocess.Popen(
+        [sys.executable, "-m", "bridge", "dead", "requeue", "--all"],
+        env=service.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    while administrator.waiting("bridge.hl7") < 20 and requeue.poll() is None:
+        pass
+    requeue.send_signal(signal.SIGINT)
+    said, _ = requeue.communicate()
+    assert requeue.returncode != 0
+    [(done, left)] = re.findall(r"^(\d+) of 300 dead letters requeued; (\d+) are left$", said, re.MULTILINE)
+    assert int(done) >= 19
+    assert int(done) + int(left) == 300
 
 
 def test_which_letters_are_meant_has_to_be_said(dead: Command, administrator: Administrator) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from bridge.config.stated import Duration, duration, mistakes, toml
+from bridge.config.stated import Duration, duration, meant, mistakes, toml
 from bridge.core.errors import ConfigError
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.core.policy import DEFAULT_POLICY, Policy
@@ -189,6 +189,14 @@ def _from_environment() -> dict[str, Any]:
             except OSError as error:
                 raise ConfigError(f"{variable}_FILE: {error.strerror}") from None
     return stated
+
+
+def unknown_variables() -> list[str]:
+    """What begins as our environment variables do and is none, each with what it may have been meant for."""
+    known = {f"BRIDGE_{name.upper()}" for name in Settings.model_fields} | {"BRIDGE_CONFIG"}
+    known |= {f"BRIDGE_{name.upper()}_FILE" for name in _SECRETS}
+    unknown = sorted(name for name in os.environ if name.startswith("BRIDGE_") and name not in known)
+    return [f"{name}{meant(name, known)}" for name in unknown]
 
 
 def starter_channels() -> Path:

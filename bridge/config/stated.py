@@ -41,6 +41,12 @@ def toml(text: bytes, place: str) -> dict[str, Any]:
         raise ConfigError(f"{place}: {error}") from None
 
 
+def meant(unknown: str, known: Iterable[str]) -> str:
+    """What to say of the known name that is nearest to an unknown one."""
+    nearest = get_close_matches(unknown, list(known), n=1)
+    return f"; did you mean {nearest[0]}?" if nearest else ""
+
+
 def mistakes(error: ValidationError, place: str, models: Iterable[type[BaseModel]]) -> Sequence[str]:
     """One line for each mistake, with its key; never the value, which may be a secret.
 
@@ -51,8 +57,7 @@ def mistakes(error: ValidationError, place: str, models: Iterable[type[BaseModel
     for found in error.errors(include_input=False, include_url=False):
         key = ".".join(str(part) for part in found["loc"])
         if found["type"] == "extra_forbidden":
-            meant = get_close_matches(key.rpartition(".")[2], known, n=1)
-            lines.append(f"{place}: {key}: unknown key" + (f"; did you mean {meant[0]}?" if meant else ""))
+            lines.append(f"{place}: {key}: unknown key{meant(key.rpartition('.')[2], known)}")
         else:
             lines.append(f"{place}: {key}: {found['msg'].removeprefix('Value error, ')}")
     return lines

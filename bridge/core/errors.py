@@ -3,6 +3,7 @@
 BridgeError
 ├── Invalid       this input can never be read: its code and reason go to the dead-letter queue
 ├── Unavailable   a broker or database does not answer: try later
+│   └── Refused   it answers, and does not let us in: at the start a mistake of the settings
 └── ConfigError   settings, a channel file, a schema or an existing queue is not what it has to be
 """
 
@@ -26,6 +27,10 @@ class Invalid(BridgeError):
 
 class Unavailable(BridgeError):
     """Nothing is wrong with the input; what we depend on does not answer."""
+
+
+class Refused(Unavailable):
+    """What we depend on answers and lets nobody in: a mistake at the start, to be waited for once it was right."""
 
 
 class ConfigError(BridgeError):

@@ -185,6 +185,8 @@ class Correlation:
 
     def studies_of(self, orders: Iterable[Order]) -> set[str]:
         """The studies that share a key with one of these orders, or to which one of them may be suggested."""
+        orders = list(orders)
+        self._people.load({one.value for order in orders for one in order.identity.identifiers})
         keys: set[Pair] = set()
         for order in orders:
             keys |= affecting(order_lookups(order))

@@ -41,7 +41,7 @@ def engine_for(database_url: str, *, durable: bool = True) -> Engine:
     """
     try:
         url = make_url(database_url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise ConfigError("database_url is not a database URL, such as sqlite:///bridge.db") from error
     if url.drivername == "postgresql+psycopg":
         return _postgresql(url, durable=durable)
@@ -51,7 +51,8 @@ def engine_for(database_url: str, *, durable: bool = True) -> Engine:
         )
     if url.database in (None, "", ":memory:"):
         raise ConfigError("database_url must name a file: a database in memory would lose what was acknowledged")
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
+    # Last in, first out: each connection has a cache of its own, and most of the time one or two are in use.
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, pool_use_lifo=True, hide_parameters=True)
     event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, durable=durable))
     event.listen(engine, "begin", _begin_sqlite)
     event.listen(engine, "do_connect", lambda *_: _keep_private(Path(str(url.database))))
@@ -125,7 +126,7 @@ _CLOCKS = {
 
 def sqlite_file(url: URL) -> Path | None:
     """The file of a SQLite database; None for any other database."""
-    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+    return Path(url.database).resolve() if url.get_backend_name() == "sqlite" and url.database else None
 
 
 def lock_file(path: Path) -> Callable[[], None]:

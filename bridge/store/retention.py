@@ -94,10 +94,10 @@ def facts_by_age(
     return rows, (str(rows[-1].id),) if rows else None
 
 
-def received_since(db: Transaction, facts: Collection[int], before: str) -> bool:
-    """Whether the message of one of these facts was received at `before` or later."""
+def received_since(db: Transaction, facts: Collection[int], before: str) -> set[int]:
+    """Those of these facts whose message was received at `before` or later."""
     query = select(t.fact.c.id).join(t.message).where(t.fact.c.id.in_(facts), t.message.c.received_at >= before)
-    return db.connection.execute(query.limit(1)).first() is not None
+    return set(db.connection.execute(query).scalars())
 
 
 def still_there(db: Transaction, facts: Collection[int]) -> Collection[int]:

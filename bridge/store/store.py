@@ -14,9 +14,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select, text
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
-from bridge.core.errors import ConfigError, Unavailable
+from bridge.core.errors import ConfigError, Refused, Unavailable
 from bridge.store import schema
 from bridge.store.claims import Claims, Contended, NoClaims, most_claims, most_messages
 from bridge.store.dialects import engine_for, insert_into, lock_file, sqlite_file
@@ -39,7 +39,7 @@ class Store:
 
     Raises (every method):
         ConfigError: the URL, the schema or the database's encoding is not what it has to be.
-        Unavailable: the database does not answer, is locked, or is full.
+        Unavailable: the database does not answer, is locked, or is full; `Refused` where it lets nobody in.
     """
 
     def __init__(self, database_url: str, *, durable: bool = True) -> None:
@@ -137,6 +137,7 @@ class Store:
                 connection.execute(_MIGRATING)  # processes that start together: the second one finds it done
                 _check_encoding(connection)
             before = MigrationContext.configure(connection).get_current_revision()
+            _check_known(before)
             config.attributes["connection"] = connection
             upgrade(config, "head")
             epoch = insert_into(schema.setting, connection.dialect.name).values(name="epoch", value=uuid4().hex)
@@ -155,6 +156,7 @@ class Store:
         with _reported(), self._connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
         if current != _head():
+            _check_known(current)
             raise ConfigError(
                 f"the database schema is {current or 'absent'}, this version needs {_head()}: run bridge migrate"
             )
@@ -171,6 +173,15 @@ class Store:
 
 def _head() -> str:
     return str(ScriptDirectory(str(_MIGRATIONS)).get_current_head())
+
+
+def _check_known(revision: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory(str(_MIGRATIONS)).walk_revisions()}
+    if revision and revision not in known:
+        raise ConfigError(
+            f"the database schema is {revision}, and this version knows {_head()} at most: a later version has used it;"
+            " install that one, or restore the backup from before"
+        )
 
 
 def _check_encoding(connection: Connection) -> None:
@@ -190,11 +201,12 @@ def _reported() -> Iterator[None]:
     except DBAPIError as error:
         state = getattr(error.orig, "sqlstate", None) or ""
         cause = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
+        said = "" if error.statement or state else " ".join(str(error.orig).split())
+        if cause.startswith(_NO_DATABASE_OF_OURS) or any(words in said for words in _LETS_NOBODY_IN):
+            raise Refused(f"the database lets nobody in ({said or cause})") from None
         if _is_refused(error, state):
             raise RowRefused(f"the database refuses what is to be stored ({cause} {state})") from None
-        if isinstance(error, OperationalError) and error.statement is None and not state:
-            cause = " ".join(str(error.orig).split()) or cause
-        raise Unavailable(f"the database does not answer ({cause})") from None
+        raise Unavailable(f"the database does not answer ({said or cause})") from None
 
 
 @contextmanager
@@ -222,4 +234,16 @@ def _is_refused(error: DBAPIError, state: str) -> bool:
 
 _CONTENDED = frozenset({"40001", "40P01", "55P03"})  # serialisation failure, deadlock, lock timeout
 _LIMIT = "54"  # a value that is too large
+_NO_DATABASE_OF_OURS = ("SQLITE_NOTADB", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")
+# PostgreSQL gives no code for these before there is a connection; in another language they are waited for.
+_LETS_NOBODY_IN = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "permission denied",
+    "invalid connection option",
+    "invalid sslmode value",
+    "certificate verify failed",
+)
 _OF_THE_SCHEMA = frozenset({"42P01", "42703", "42501"})  # a table or column is not there, or not ours to use

@@ -103,7 +103,9 @@ def test_a_refused_login_is_said_without_the_password(service: Service, amqp_url
     assert "wrongsecret" not in answer.stderr
 
 
-@pytest.mark.parametrize("url", ["http://guest:wrongsecret@127.0.0.1:1/", "https://u:wrongsecret@h/", "u:wrongsecret@h/"])
+@pytest.mark.parametrize(
+    "url", ["http://guest:wrongsecret@127.0.0.1:1/", "https://u:wrongsecret@h/", "u:wrongsecret@h/"]
+)
 @pytest.mark.parametrize("command", [("run",), ("dead", "list")])
 def test_an_address_that_is_not_amqps_is_said_at_once_without_the_password(
     service: Service, url: str, command: tuple[str, ...]

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from bridge.amqp import declare
+from bridge.amqp import declare, oneshot
 from bridge.app import topology_of
 from bridge.config import load_channels
 from bridge.localbroker import LocalBroker
+from tests.commands import beside
 from tests.conftest import QUEUES, REPOSITORY, Service
 from tests.faults.proxy import Proxy
 from tests.faults.traffic import QUEUE, Traffic, until
+from tests.samples import orm
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,36 @@ def test_what_was_delivered_from_a_queue_that_is_then_deleted_is_stored_and_the_
     traffic.complete(service)
 
 
+def test_a_deleted_queue_of_dead_letters_is_made_again_and_takes_what_waited_for_it(
+    service: Service, traffic: Traffic
+) -> None:
+    service.start()
+    both_connections(service)
+    with traffic.channel() as channel:
+        channel.queue_unbind("bridge.dead", "bridge.dead", "#")
+        channel.basic_publish("bridge.in", "hl7.ADT", b"garbage")
+        service.wait_for("not dead-lettered yet: no queue takes it")
+        channel.queue_delete("bridge.dead")
+    service.wait_for("amqp channel ended: (404")
+    service.wait_for("broker connected")
+    assert until(lambda: service.status()["dead"]) == 1
+    assert service.stop() == 0
+
+
+def test_a_deleted_queue_of_dead_letters_is_named_until_its_owner_has_declared_it(
+    node: LocalBroker, service: Service, traffic: Traffic
+) -> None:
+    service.environment["BRIDGE_AMQP_DECLARE"] = "check"
+    service.start()
+    both_connections(service)
+    with traffic.channel() as channel:
+        channel.queue_delete("bridge.dead")
+    service.wait_for("broker: queue bridge.dead: the broker says 404")
+    declare(node.url, topology_of(load_channels(REPOSITORY / "channels")), create=True)
+    traffic.publish(20)
+    traffic.complete(service)
+
+
 def test_an_exchange_of_events_that_is_deleted_is_made_again(service: Service, traffic: Traffic) -> None:
     service.start()
     both_connections(service)
@@ -184,6 +216,20 @@ def test_while_a_broker_blocks_publishers_messages_are_stored_and_their_events_c
     service.wait_for("the broker takes messages again")
     traffic.publish(20)
     traffic.complete(service)
+
+
+def test_a_command_says_why_a_broker_that_blocks_publishers_takes_nothing(
+    node: LocalBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oneshot, "_LONGEST_BLOCKED", 1.0)
+    (tmp_path / "order.hl7").write_bytes(orm(1))
+    try:
+        node.control("set_vm_memory_high_watermark", "absolute", "1")
+        answer = beside(tmp_path, node.url)("send", str(tmp_path / "order.hl7"))
+    finally:
+        node.control("set_vm_memory_high_watermark", "absolute", "2GB")
+    assert (answer.returncode, answer.stdout) == (69, "")
+    assert answer.stderr == "bridge: the broker takes nothing now: its memory or disk is short\n"
 
 
 def test_a_login_that_is_refused_in_the_middle_is_tried_until_it_is_put_right(

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pika
 import pytest
 
-from bridge.amqp import Consumer, Publisher, SourceQueue
-from bridge.core.ports import Inbound, Outcome, Verb
+from bridge.amqp import DEAD, Consumer, Publisher, SourceQueue
+from bridge.core.ports import Inbound, Outcome, Rejection, Verb
 from bridge.localbroker import LocalBroker
 from bridge.sources.rabbitmq import RabbitMQSource
 from tests.conftest import PATIENCE, Service
@@ -34,6 +34,13 @@ class Database:
             return [Outcome(Verb.RETRY)] * len(batch)
         self.taken += batch
         return [Outcome(Verb.ACCEPTED)] * len(batch)
+
+
+class Rejecting(Database):
+    """Takes none for readable."""
+
+    def receive(self, batch: Sequence[Inbound]) -> list[Outcome]:
+        return [Outcome(Verb.REJECTED, (Rejection("1" * 32, one, "empty", "it has no bytes"),)) for one in batch]
 
 
 class Queue:
@@ -152,6 +159,17 @@ def test_a_connection_that_is_lost_meanwhile_costs_nothing(amqp_url: str, queue:
         database.there.set()
         until(all_taken(database, 5))
     assert queue.waiting() == 0
+
+
+def test_a_letter_that_no_queue_takes_yet_does_not_keep_the_process_from_ending(amqp_url: str, queue: Queue) -> None:
+    queue.channel.exchange_declare(DEAD, "topic", durable=True)
+    queue.publish(b"")
+    with source(amqp_url, Rejecting(), keep_for=PATIENCE):
+        waiting = until(lambda: [one for one in threading.enumerate() if isinstance(one, threading.Timer)])
+        assert all(timer.daemon for timer in waiting)
+        queue.channel.queue_declare(DEAD, durable=True)
+        queue.channel.queue_bind(DEAD, DEAD, "#")
+    assert queue.channel.basic_get(DEAD, auto_ack=True)[2] == b""
 
 
 def test_the_service_stops_reading_while_its_database_is_locked_and_goes_on_by_itself(
