@@ -8,8 +8,9 @@ starts a wait anew nor ends it early. Of several processes one moves the clock, 
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from bridge.core.errors import Unavailable
+from bridge.core.errors import BridgeError, Unavailable
 from bridge.core.ports import Outbound
 from bridge.correlation import Correlation, Site
 from bridge.store.leases import Lease, all_caught_up
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 _TICK, _TICK_BESIDE_OTHERS = 0.2, 1.0  # seconds
 _MOST = 50  # studies of one transaction: the source gets its turn after it
 _STOOD_STILL = 5.0  # seconds between two looks, after which nobody knows what has come in between
+_PUT_OFF = 3600.0  # seconds until a study is tried again that a bug made fail
 _SAVED_EVERY = 5.0  # seconds of the clock that a crash may cost
 
 
@@ -88,21 +90,50 @@ class Deadlines:
         with self._store.read() as db:
             is_due = bool(db.due(self._clock, 1))
         if is_due:
-            handled, events = self._store.transact(self._handle)
-            self._saved = self._clock
-            self._owed(events)
-            return handled
+            try:
+                return self._handled(_MOST)
+            except BridgeError:
+                raise
+            except Exception:
+                log.exception("a due study could not be handled: each alone")
+                return self._each_alone()
         if self._clock - self._saved > self._saved_every:
             with self._store.write() as db:
                 db.save_clock(self._clock)
             self._saved = self._clock
         return 0
 
-    def _handle(self, db: Transaction) -> tuple[int, list[Outbound]]:
+    def _handled(self, most: int) -> int:
+        """Handles so many deadlines in one transaction."""
+        handled, events = self._store.transact(partial(self._handle, most))
+        self._saved = self._clock
+        self._owed(events)
+        return handled
+
+    def _each_alone(self) -> int:
+        """One study that a bug makes fail keeps no other one waiting: it is tried again later."""
+        handled = 0
+        while handled < _MOST:
+            try:
+                if not self._handled(1):
+                    break
+            except BridgeError:
+                raise
+            except Exception:
+                log.exception("bug: a due study is put off; please report this")
+                self._store.transact(self._put_off)
+            handled += 1
+        return handled
+
+    def _put_off(self, db: Transaction) -> None:
+        first = {(one.study, one.kind): (self._clock + _PUT_OFF, one.message) for one in db.due(self._clock, 1)}
+        db.save_deadlines(first, ())
+
+    def _handle(self, most: int, db: Transaction) -> tuple[int, list[Outbound]]:
         """What is due, once nobody else can change its studies: an object may have come in between."""
         correlation = Correlation(db, self._site)
-        correlation.prepare_due(db.due(self._clock, _MOST))
-        due = [one for one in db.due(self._clock, _MOST) if correlation.is_prepared(one)]
+        correlation.prepare_due(db.due(self._clock, most))
+        due = [one for one in db.due(self._clock, most) if correlation.is_prepared(one)]
         for one in due:
             correlation.apply_due(one, self._now(), self._clock)
         events = correlation.save()

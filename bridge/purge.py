@@ -23,8 +23,8 @@ from bridge.correlation import Site
 from bridge.correlation.resting import Gone, Leaving, Resting
 from bridge.store import retention as stored
 from bridge.store.leases import Lease
-from bridge.store.retention import OldFact, OldMessage, OldRejection, Place
-from bridge.store.rows import StoredStudy
+from bridge.store.retention import OldFact, OldRejection, Place
+from bridge.store.rows import StoredMessage, StoredStudy
 from bridge.store.store import Store
 from bridge.store.transaction import Transaction
 
@@ -145,7 +145,7 @@ def _kinds(site: Site, retention: Retention, now: str, gone: Gone) -> list[Kind]
     if messages is not None and studies is not None:
         kinds += [_Messages("TRANSFORMED", min(messages, studies), gone)]
     if messages is not None or bodies is not None:
-        kinds += [_Bodies(max(messages or "", bodies or ""))]
+        kinds += [_Bodies(max(messages or "", bodies or ""), gone)]
     return kinds
 
 
@@ -280,35 +280,38 @@ class _Messages:
         messages, place = stored.messages_by_age(db, self._status, self._before, after, _LOOK)
         return _in_parts(messages, _MESSAGES), place
 
-    def going(self, db: Transaction, part: list[str]) -> list[OldMessage]:
-        known = {row.id for row in db.messages(part).values() if row.status == self._status}
+    def going(self, db: Transaction, part: list[str]) -> list[StoredMessage]:
+        known = {row.id: row for row in db.messages(part).values() if row.status == self._status}
         resting = stored.with_what_rests(db, known)
-        return [one for one in resting if one.facts <= self._gone.facts and one.studies <= self._gone.studies]
+        leaving = [one for one in resting if one.facts <= self._gone.facts and one.studies <= self._gone.studies]
+        return [known[one.id] for one in leaving]
 
-    def count(self, db: Transaction, going: list[OldMessage]) -> Removed:
+    def count(self, db: Transaction, going: list[StoredMessage]) -> Removed:
         return +Removed(messages=len(going))
 
-    def remove(self, db: Transaction, going: list[OldMessage]) -> None:
-        stored.remove_messages(db, list(db.messages([one.id for one in going]).values()))
+    def remove(self, db: Transaction, going: list[StoredMessage]) -> None:
+        stored.remove_messages(db, going)
 
-    def suppose(self, going: list[OldMessage]) -> None:
-        """Nothing rests on them."""
+    def suppose(self, going: list[StoredMessage]) -> None:
+        self._gone.messages |= {row.id for row in going if row.body is not None}
 
 
 class _Bodies:
-    """The bodies that are kept of HL7 messages."""
+    """The bodies that are kept of HL7 messages; those of messages that leave are gone with them."""
 
     start: Place = ("", "")
 
-    def __init__(self, before: str) -> None:
+    def __init__(self, before: str, gone: Gone) -> None:
         self._before = before
+        self._gone = gone
 
     def look(self, db: Transaction, after: Place) -> tuple[list[list[str]], Place | None]:
         messages, place = stored.messages_with_body(db, self._before, after, _LOOK)
         return _in_parts(messages, _MESSAGES), place
 
     def going(self, db: Transaction, part: list[str]) -> list[str]:
-        return [row.id for row in db.messages(part).values() if row.body is not None]
+        known = set(part) - self._gone.messages
+        return [row.id for row in db.messages(known).values() if row.body is not None]
 
     def count(self, db: Transaction, going: list[str]) -> Removed:
         return +Removed(bodies=len(going))
@@ -395,3 +398,5 @@ class Purge:
                 self.purge()
             except Unavailable as error:
                 log.warning("purging waits: %s", error)
+            except Exception:
+                log.exception("bug: purging failed; please report this")

@@ -7,7 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from bridge.core.channel import Channel
+from bridge.correlation import Correlation
 from bridge.deadlines import Deadlines
+from bridge.store.rows import Due
 from tests.conftest import name_of
 from tests.desk import CHANNELS, Desk, dicom, hl7
 from tests.samples import ROOT, ct, orm
@@ -188,3 +190,26 @@ def test_time_in_which_the_service_stood_still_does_not_count(desk: Desk) -> Non
         deadlines.tick()
         clock.append(deadlines.clock())
     assert clock == [0.0, 3.0, 3.0, 3.0, 5.0]
+
+
+def test_a_study_that_a_bug_makes_fail_keeps_no_other_one_waiting(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    handle = Correlation.apply_due
+
+    def fail(correlation: Correlation, due: Due, at: str, clock: float) -> None:
+        if due.study == STUDY:
+            raise ZeroDivisionError
+        handle(correlation, due, at, clock)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Correlation, "apply_due", fail)
+        for number in range(3):
+            desk.receive(dicom(ct(number, study=f"{ROOT}.{number}")))
+        desk.wait(60)
+        settled = [one["subject"] for one in desk.events if name_of(one) == "study.settled"]
+        assert settled == [f"{ROOT}.0", f"{ROOT}.2"]
+        desk.wait(60)
+    assert len([record for record in caplog.records if "is put off" in record.message]) == 1
+    desk.wait(3600)
+    assert [one["subject"] for one in desk.events if name_of(one) == "study.settled"][2:] == [STUDY]

@@ -38,9 +38,9 @@ _PAUSES = {  # seconds between two faults of a kind of victim
     "people": (5.0, 15.0),
 }
 _SETTINGS = {"BRIDGE_SETTLE_AFTER": "2s"}
-_EXITS = (0, -9, -15, 69)  # ended, killed, ended before it began, or its database was not there at the start
+_EXITS = (0, -9, -15)  # ended, killed, ended before it began
 
-_PATIENCE = 120.0  # seconds without progress after everything is healed
+_PATIENCE = 240.0  # seconds without progress after everything is healed: a process that died is forgotten after 120
 _LOOK_EVERY = 1.0
 _SOON = 3600.0  # seconds of the bridge's clock: studies settle before, a hold of 24 h ends later
 
