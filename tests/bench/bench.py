@@ -6,7 +6,8 @@
 Every order meets one waiting object, every object one known order: each message decides and publishes. The rounds go
 to and fro between the programs, so that what else the machine does falls on both; only ratios mean something.
 
-And (c) again with more and more orders already in the store: `stored.py`.
+And (c) again with more and more orders already in the store, `stored.py`, and with one and more processes on PostgreSQL
+beside SQLite, `processes.py`.
 """
 
 import argparse
@@ -22,9 +23,10 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 from bodies import latest
-from programs import Kind, both_kinds, bridge, limit, shipped_channels
+from processes import Processes, Setting, measure_processes
+from programs import Kind, both_kinds, bridge, limit, shipped_channels, take_in
 from reading import Reading, measure_reading
-from runs import Load, Program, answer_times, drain, swallow
+from runs import Load, Program, answer_times, drain
 from stored import Stored, measure_stored
 
 from bridge.amqp import declare
@@ -36,6 +38,9 @@ _STEADY_SECONDS = 10  # at most
 _WARM_UP = 0.2  # of a steady load is not counted: the first answers pay for what a process does only once
 _STORED = (10_000, 100_000, 1_000_000)  # orders
 _STORED_MESSAGES, _STORED_ROUNDS = 500, 4  # at most: of each kind in each run, and runs
+_PROCESSES = (1, 2, 4)
+_PROCESSES_MESSAGES = 4  # times as many in each run: there must be enough for several
+_PARTS = ("limit", "stored", "processes", "reading")
 
 
 @dataclass
@@ -91,10 +96,7 @@ def _prepared(node: LocalBroker, folder: Path, messages: int) -> tuple[Kind, Kin
     """Both kinds, and for each a database that the bridge made of the other kind's messages."""
     orders, objects = both_kinds([latest(index) for index in range(messages)])
     for kind, other in ((orders, objects), (objects, orders)):
-        prepared = folder / kind.name
-        prepared.mkdir()
-        program, load = bridge(node.url, other, prepared)
-        swallow(node, program, load.messages)
+        take_in(node, other, folder / kind.name)
         _say(f"{len(other.messages)} {other.name} stored")
     return orders, objects
 
@@ -151,6 +153,21 @@ def _report_stored(results: dict[int, Stored]) -> None:
     )
 
 
+def _report_processes(results: dict[str, dict[Setting, Processes]]) -> None:
+    for kind, found in results.items():
+        [sqlite, fewest, *_] = found
+        print(f"\n{f'processes on one database, {kind}':61}processor time a message, ms")
+        print(f"{'':17}messages/s{'':16}to SQLite  to {fewest[1]}      bridge  database  broker  cores used")
+        for setting, one in found.items():
+            speed = f"{median(one.per_second):,.0f} ({min(one.per_second):,.0f} to {max(one.per_second):,.0f})"
+            to_fewest = f"{one.ratio(found[fewest]):.3f}" if setting != sqlite else ""
+            cpu = {who: f"{median(used) * 1000:.3f}" for who, used in one.cpu_per_message.items()}
+            print(
+                f"  {'{}, {}'.format(*setting):15}{speed:26}{one.ratio(found[sqlite]):9.3f}  {to_fewest:5}"
+                f"{cpu['bridge']:>10}{cpu.get('database', ''):>10}{cpu['broker']:>8}{one.cores():12.2f}"
+            )
+
+
 def _report_reading(readings: dict[str, Reading]) -> None:
     for name, found in readings.items():
         print(f"\nreading, {name}")
@@ -171,25 +188,44 @@ def main() -> None:
         default=_STORED,
         help="so many orders are in the store, at 8 KB each in TMPDIR (default: 10 thousand, 100 thousand, 1 million)",
     )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        nargs="*",
+        metavar="COUNT",
+        default=_PROCESSES,
+        help="so many processes on PostgreSQL, with 4 times the messages in each run (default: 1, 2, 4)",
+    )
+    parser.add_argument("--only", nargs="+", choices=_PARTS, default=_PARTS, help="leave the other parts out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     options = parser.parse_args()
-    readings = measure_reading(options.rounds)
-    with LocalBroker() as broker, TemporaryDirectory() as folder:
+    sizes = options.stored if "stored" in options.only else ()
+    counts = options.processes if "processes" in options.only else ()
+    readings = measure_reading(options.rounds) if "reading" in options.only else {}
+    with LocalBroker() as broker, TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         declare(broker.url, topology_of(shipped_channels()), create=True)
-        results = measure(broker, Path(folder), options.messages, options.rounds)
+        results = measure(broker, folder, options.messages, options.rounds) if "limit" in options.only else {}
         fewer = min(options.messages, _STORED_MESSAGES), min(options.rounds, _STORED_ROUNDS)
-        stored = measure_stored(broker, Path(folder), options.stored, *fewer, _say) if options.stored else {}
+        stored = measure_stored(broker, folder, sizes, *fewer, _say) if sizes else {}
+        more = options.messages * _PROCESSES_MESSAGES, options.rounds
+        processes = measure_processes(broker, folder / "processes", counts, *more, _say) if counts else {}
     machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
     print(f"{options.messages} messages a run, {options.rounds} rounds: median (lowest to highest)")
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     _report(results)
     if stored:
         _report_stored(stored)
+    _report_processes(processes)
     _report_reading(readings)
     if options.json:
         stated = {"machine": machine, "messages": options.messages, "rounds": options.rounds}
         kinds = {name: asdict(found) for name, found in results.items()}
         stated["stored"] = {str(size): asdict(found) for size, found in stored.items()}
+        stated["processes"] = {
+            kind: {"{}, {}".format(*setting): asdict(one) for setting, one in found.items()}
+            for kind, found in processes.items()
+        }
         stated["reading"] = {name: asdict(found) for name, found in readings.items()}
         options.json.write_text(json.dumps(stated | {"results": kinds}, indent=2) + "\n")
 

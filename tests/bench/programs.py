@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bodies import Examination, object_body, order_body, sop_instance_uid, study_uid
-from runs import EXCHANGE, Key, Load, Program
+from bodies import Examination, latest, object_body, order_body, sop_instance_uid, study_uid
+from runs import EXCHANGE, Key, Load, Program, swallow
 
 from bridge.amqp import Publication, properties
 from bridge.config import load_channels
 from bridge.core.channel import Channel, DataType
+from bridge.localbroker import LocalBroker
 
 _REPOSITORY = Path(__file__).resolve().parent.parent.parent
 _EVENT_TYPE = "io.github.hl7dicombridge.{}.v1"
@@ -49,6 +50,13 @@ def both_kinds(examinations: Sequence[Examination]) -> tuple[Kind, Kind]:
     )
 
 
+def pairs(each: int) -> tuple[Kind, Kind, Kind, Kind]:
+    """So many orders, as many objects, and the other halves: the objects of these orders and the orders of these."""
+    orders, waiting = both_kinds([latest(index) for index in range(each)])
+    known, objects = both_kinds([latest(each + index) for index in range(each)])
+    return orders, objects, waiting, known
+
+
 def _kind(
     name: str, channel: Channel, key: str, content_type: str, bodies: Sequence[bytes], owed: Sequence[Sequence[Key]]
 ) -> Kind:
@@ -70,13 +78,20 @@ def limit(url: str, kind: Kind, folder: Path) -> tuple[Program, Load]:
     return Program(command, dict(os.environ), folder, source.queue), Load(kind.messages, owed)
 
 
-def bridge(url: str, kind: Kind, folder: Path) -> tuple[Program, Load]:
-    """(c), the service as it is shipped, with its database in `folder`, and what it owes."""
+def bridge(url: str, kind: Kind, folder: Path, database: str = "") -> tuple[Program, Load]:
+    """(c), the service as it is shipped, with its database in `folder` or at a URL, and what it owes."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")} | {
         "BRIDGE_AMQP_URL": url,
-        "BRIDGE_DATABASE_URL": f"sqlite:///{folder / 'bridge.db'}",
+        "BRIDGE_DATABASE_URL": database or f"sqlite:///{folder / 'bridge.db'}",
         "BRIDGE_CHANNELS": str(_REPOSITORY / "channels"),
         "BRIDGE_SITE": "bench",
     }
     command = [sys.executable, "-m", "bridge", "run"]
     return Program(command, environment, folder, kind.channel.source.queue), Load(kind.messages, kind.owed)
+
+
+def take_in(node: LocalBroker, kind: Kind, folder: Path, database: str = "") -> None:
+    """Lets the bridge make a database of messages, or add them to it, unmeasured."""
+    folder.mkdir(exist_ok=True)
+    program, load = bridge(node.url, kind, folder, database)
+    swallow(node, program, load.messages)

@@ -11,11 +11,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 from pika import BasicProperties, BlockingConnection, URLParameters
 
 from bridge.amqp import Confirmation, Publication, Publisher
@@ -77,6 +78,37 @@ def drain(node: LocalBroker, program: Program, load: Load) -> Drained:
         queues.check(load)
     messages = len(load.messages)
     return Drained(messages / seconds, cpu / messages, peak_memory)
+
+
+class Shared(NamedTuple):
+    """What a drain by several processes showed."""
+
+    per_second: float  # messages, by all of them
+    cpu_per_message: dict[str, float]  # seconds, by who used them
+
+
+def drain_together(node: LocalBroker, program: Program, load: Load, count: int, servers: Mapping[str, int]) -> Shared:
+    """How fast so many processes work off a full queue together, and what they and these servers (pids) use for it.
+
+    They subscribe, and stand still (SIGSTOP) while the queue is filled: so each has its share of the messages at the
+    moment from which the time runs. It ends as in `drain`.
+    """
+    with _watching(node, program.queue) as queues:
+        with ExitStack() as running:
+            processes = [running.enter_context(_running(program, queues)) for _ in range(count)]
+            for process in processes:
+                process.send_signal(signal.SIGSTOP)
+            fill(node, load.messages)
+            before = _cpu_by_user(processes, servers)
+            began = time.monotonic()
+            for process in processes:
+                process.send_signal(signal.SIGCONT)
+            queues.reach(processes[0], queues.events, sum(map(len, load.owed)), _PRECISION)
+            seconds = time.monotonic() - began
+            after = _cpu_by_user(processes, servers)
+        queues.check(load)
+    messages = len(load.messages)
+    return Shared(messages / seconds, {who: (after[who] - before[who]) / messages for who in after})
 
 
 def answer_times(node: LocalBroker, program: Program, load: Load, per_second: float) -> list[float]:
@@ -219,14 +251,15 @@ def _watching(node: LocalBroker, source: str) -> Iterator[_Queues]:
 def _running(program: Program, queues: _Queues) -> Iterator["subprocess.Popen[bytes]"]:
     """The program from its subscription on; ends it in order."""
     log = program.folder / "log"
+    readers = queues.readers()
     with (
-        log.open("wb") as output,
+        log.open("ab") as output,
         subprocess.Popen(
             program.command, env=program.environment, cwd=program.folder, stdout=output, stderr=output
         ) as process,
     ):
         try:
-            queues.reach(process, queues.readers, 1)
+            queues.reach(process, queues.readers, readers + 1)
             yield process
             process.send_signal(signal.SIGTERM)
             if process.wait(_PATIENCE):
@@ -249,3 +282,19 @@ def _cpu_seconds(pid: int) -> float:
     """What a process used of the cores so far (utime and stime of proc_pid_stat(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _cpu_by_user(processes: Sequence["subprocess.Popen[bytes]"], servers: Mapping[str, int]) -> dict[str, float]:
+    """Seconds of the cores so far: of the bridge's processes together, and of each server."""
+    used = {"bridge": sum(_cpu_seconds(process.pid) for process in processes)}
+    return used | {name: _family_cpu_seconds(pid) for name, pid in servers.items()}
+
+
+def _family_cpu_seconds(pid: int) -> float:
+    """What a server and its children used of the cores so far, those that it has seen end included."""
+    server = psutil.Process(pid)
+    used = sum(server.cpu_times()[:4])  # user, system, and both of the children that ended
+    for child in server.children():
+        with suppress(psutil.NoSuchProcess):  # it ends at this moment
+            used += sum(child.cpu_times()[:2])
+    return used

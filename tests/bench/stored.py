@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
-from bodies import latest
 from known_orders import fill
-from programs import Kind, both_kinds, bridge
-from runs import Drained, drain, swallow
+from programs import Kind, bridge, pairs, take_in
+from runs import Drained, drain
 
 from bridge.localbroker import LocalBroker
 
@@ -32,7 +31,9 @@ def measure_stored(
     Each database holds the other half of every pair from the beginning, and keeps what the rounds leave there: little
     beside ten thousand orders, and the same in each.
     """
-    orders, objects = _prepared(node, folder / "known", messages * rounds)
+    orders, objects, *halves = pairs(messages * rounds)
+    for half in halves:
+        take_in(node, half, folder / "known")
     results = {}
     for size in sizes:
         shutil.copytree(folder / "known", folder / str(size))
@@ -52,17 +53,6 @@ def measure_stored(
         speeds = ", ".join(f"{size:,} orders: {found.per_second[-1]:,.0f}" for size, found in results.items())
         say(f"round {number + 1} of {rounds}, messages/s with {speeds}")
     return results
-
-
-def _prepared(node: LocalBroker, folder: Path, each: int) -> tuple[Kind, Kind]:
-    """So many orders of known objects and objects of known orders, and a database that knows the other halves."""
-    folder.mkdir()
-    orders, waiting = both_kinds([latest(index) for index in range(each)])
-    known, objects = both_kinds([latest(each + index) for index in range(each)])
-    for kind in (waiting, known):
-        program, load = bridge(node.url, kind, folder)
-        swallow(node, program, load.messages)
-    return orders, objects
 
 
 def _some(kind: Kind, which: slice) -> Kind:
