@@ -17,7 +17,7 @@ from bridge import app
 from bridge.amqp import DEAD, Confirmation, DeadQueue, Letter, dead_queue
 from bridge.config import Settings, channels_place, duration, load_channels
 from bridge.core.redaction import printable
-from bridge.letters import DeadLetter, Selection, as_json, as_table, as_text, described
+from bridge.letters import NOTHING, DeadLetter, Selection, as_json, as_table, as_text, described, one_line
 from bridge.terminal import EXIT_USAGE, EXIT_WRONG, Json, output, settings_of
 
 commands = typer.Typer(no_args_is_help=True, help="The dead letters: messages that could not be read.")
@@ -36,7 +36,7 @@ def _span(text: str | None) -> timedelta | None:
 
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids, as `bridge dead list` shows them.")]
-Code = Annotated[list[str] | None, typer.Option(help="Only with this code; several times for several.")]
+Code = Annotated[list[str] | None, typer.Option(help="Only with this code, - for none; several times for several.")]
 ChannelName = Annotated[list[str] | None, typer.Option("--channel", help="Only of this channel; several times.")]
 OlderThan = Annotated[str | None, typer.Option(help="Only those rejected longer ago than 90m, 24h, 7d …")]
 NewerThan = Annotated[str | None, typer.Option(help="Only those rejected within 90m, 24h, 7d …")]
@@ -117,13 +117,13 @@ def requeue(
                 done[confirmation] += 1
                 seen.add(found.id)
                 if confirmation is not Confirmation.CONFIRMED:
-                    gone = confirmation is Confirmation.RETURNED
-                    why = f"there is no queue {found.queue}" if gone else "the broker does not take the message"
-                    print(printable(f"{found.id} stays: {why}"), file=sys.stderr)
+                    print(one_line(f"{found.id} stays: {_why(found, confirmation)}"), file=sys.stderr)
         finally:
-            stay = done.total() - done[Confirmation.CONFIRMED]
-            print(f"{done[Confirmation.CONFIRMED]} of {_counted(queue.waiting)} requeued, {stay} stay")
-    if _missing(selection, seen) or stay:
+            requeued = done[Confirmation.CONFIRMED]
+            left, refused = queue.waiting - requeued, done.total() - requeued
+            said = f"{requeued} of {_counted(queue.waiting)} requeued; {left} {'is' if left == 1 else 'are'} left"
+            print(f"{said}, {refused} of them refused" if refused else said)
+    if _missing(selection, seen) or refused:
         raise typer.Exit(EXIT_WRONG)
 
 
@@ -179,7 +179,11 @@ def _selection(
 ) -> Selection:
     """What is asked for. Where a command changes something (`all_` is stated), it has to be said which letters."""
     selection = Selection(
-        frozenset(ids or ()), frozenset(code or ()), frozenset(channel or ()), _span(older_than), _span(newer_than)
+        frozenset(ids or ()),
+        frozenset(one or NOTHING for one in code or ()),
+        frozenset(one or NOTHING for one in channel or ()),
+        _span(older_than),
+        _span(newer_than),
     )
     if all_ is not None and all_ is (selection != Selection()):
         raise typer.BadParameter("say which letters: ids, filters, or --all by itself")
@@ -207,6 +211,14 @@ def _selected(
         found = described(letter, channels)
         if selection.takes(found, now):
             yield found, letter
+
+
+def _why(letter: DeadLetter, confirmation: Confirmation) -> str:
+    """Why a letter stays."""
+    if letter.queue is None:
+        return "nothing says which queue it came from"
+    gone = confirmation is Confirmation.RETURNED
+    return f"there is no queue {letter.queue}" if gone else "the broker does not take the message"
 
 
 def _missing(selection: Selection, seen: set[str]) -> bool:

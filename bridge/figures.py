@@ -14,16 +14,11 @@ from bridge.store.store import Store
 def ledger(store: Store, amqp_url: str) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
     """The ledger, and what people are shown beside it: messages `rejected` by code, and studies that are `overdue`.
 
-    `dead` is null where the broker does not answer.
+    `dead` is null where the broker does not answer, or has no queue of that name.
     """
     with store.read() as db:
         found = db.figures()
-    try:
-        state = queue_state(amqp_url, DEAD)
-        dead: int | None = state.messages if state else 0
-    except BridgeError as error:
-        print(f"bridge: dead letters are not counted: {error}", file=sys.stderr)
-        dead = None
+    dead = _dead(amqp_url)
     refused = found["refused"]["all"]  # by the broker, for good: they are among those QUEUED
     failed = {"FAILED": refused} if refused else {}
     statuses = ("TRANSFORMED", "FILTERED", "ERROR")
@@ -34,6 +29,18 @@ def ledger(store: Store, amqp_url: str) -> tuple[dict[str, Any], dict[str, dict[
         "studies": {verdict: found["studies"].get(verdict, 0) for verdict in Verdict},
         "dead": dead,
     }, {name: found[name] for name in ("rejected", "overdue")}
+
+
+def _dead(amqp_url: str) -> int | None:
+    """How many dead letters wait; None where that cannot be known, which is said on stderr."""
+    try:
+        state = queue_state(amqp_url, DEAD)
+        why: object = f"there is no queue {DEAD}"
+    except BridgeError as error:
+        state, why = None, error
+    if state is None:
+        print(f"bridge: dead letters are not counted: {why}", file=sys.stderr)
+    return state.messages if state else None
 
 
 def table(figures: dict[str, Any], beside: dict[str, dict[str, int]]) -> Table:

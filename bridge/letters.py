@@ -14,6 +14,8 @@ from bridge.core.struct import Value
 from bridge.explain.values import age, moment
 from bridge.intake import message_id
 
+NOTHING = "-"  # what is shown where a letter does not say something
+
 _UNITS = ((1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
@@ -24,7 +26,7 @@ class DeadLetter(Value):
     code: str | None
     reason: str | None
     channel: str | None
-    queue: str
+    queue: str | None
     rejected_at: str | None
     size: int
 
@@ -35,17 +37,17 @@ def described(letter: Letter, channels: Mapping[str, str]) -> DeadLetter:
     One that the broker has put there says nothing: its code is the broker's reason, and its id is the one that the
     bridge gives to its message.
     """
-    headers, channel = letter.headers, channels.get(letter.queue)
+    headers, channel = letter.headers, channels.get(letter.queue or "")
     code: str | None
     reason: str | None
     if letter.death:
         code = str(letter.death.get("reason", "")).replace("_", "-")
-        reason, at = f"the broker took it out of {letter.queue}", _moment(letter.death.get("time"))
+        reason, at = f"the broker took it out of {letter.death['queue']}", _moment(letter.death.get("time"))
     else:
         code, reason = _text(headers.get("bridge-error")), _text(headers.get("bridge-reason"))
         channel, at = _text(headers.get("bridge-channel")) or channel, _moment(headers.get(REJECTED_AT_HEADER))
     return DeadLetter(
-        id=_text(headers.get(MESSAGE_HEADER)) or message_id(channel or letter.queue, letter.body),
+        id=_text(headers.get(MESSAGE_HEADER)) or message_id(channel or letter.queue or "", letter.body),
         code=code or None,
         reason=reason,
         channel=channel,
@@ -58,7 +60,8 @@ def described(letter: Letter, channels: Mapping[str, str]) -> DeadLetter:
 class Selection(NamedTuple):
     """Which letters are meant: all that are asked for have to hold; nothing asked for means every letter.
 
-    A letter of unknown age is neither older nor newer than anything.
+    Codes and channels are those that `as_table` shows: `NOTHING` for a letter without one. A letter of unknown age is
+    neither older nor newer than anything.
     """
 
     ids: frozenset[str] = frozenset()
@@ -70,9 +73,9 @@ class Selection(NamedTuple):
     def takes(self, letter: DeadLetter, now: str) -> bool:
         if self.ids and letter.id not in self.ids:
             return False
-        if self.codes and letter.code not in self.codes:
+        if self.codes and (letter.code or NOTHING) not in self.codes:
             return False
-        if self.channels and letter.channel not in self.channels:
+        if self.channels and (letter.channel or NOTHING) not in self.channels:
             return False
         if self.older_than is None and self.newer_than is None:
             return True
@@ -91,8 +94,8 @@ def as_table(letters: Iterable[DeadLetter], now: str) -> Table:
         table.add_column(heading, overflow="fold", no_wrap=heading in ("id", "age", "size"))
     for letter in letters:
         old = age(letter.rejected_at, now) if letter.rejected_at else "?"
-        cells = (letter.id, letter.code or "-", letter.channel or "-", old, _size(letter.size), letter.reason or "-")
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        cells = (letter.id, letter.code, letter.channel, old, _size(letter.size), letter.reason)
+        table.add_row(*(Text(one_line(cell or NOTHING)) for cell in cells))
     return table
 
 
@@ -105,17 +108,31 @@ def as_text(one: DeadLetter, letter: Letter) -> str:
     """All that is known of a letter but its body: properties and headers as they are."""
     lines = [
         ("id", one.id),
-        ("code", one.code or "-"),
-        ("reason", one.reason or "-"),
-        ("channel", one.channel or "-"),
-        ("queue", one.queue),
-        ("rejected", moment(one.rejected_at) if one.rejected_at else "?"),
+        ("code", one.code or NOTHING),
+        ("reason", one.reason or NOTHING),
+        ("channel", one.channel or NOTHING),
+        ("queue", one.queue or NOTHING),
+        ("rejected", f"{moment(one.rejected_at)} UTC" if one.rejected_at else "?"),
         ("size", f"{one.size} bytes"),
         *((f"property {name}", str(value)) for name, value in sorted(letter.stated.items())),
-        *((f"header {name}", str(value)) for name, value in sorted(letter.headers.items())),
+        *((f"header {name}", str(_zoned(value))) for name, value in sorted(letter.headers.items())),
     ]
     width = max(len(name) for name, _ in lines)
-    return "\n".join(printable(f"{name:{width}}  {value}").replace("\n", " ") for name, value in lines)
+    return "\n".join(one_line(f"{name:{width}}  {value}") for name, value in lines)
+
+
+def one_line(text: str) -> str:
+    """What somebody else has written, without what would break a line or steer the terminal."""
+    return printable(text).replace("\n", " ")
+
+
+def _zoned(value: Any) -> Any:
+    """The value of a header, in which every time says its zone: AMQP has none but UTC."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    if isinstance(value, Mapping):
+        return {name: _zoned(one) for name, one in value.items()}
+    return [_zoned(one) for one in value] if isinstance(value, list) else value
 
 
 def _text(said: object) -> str | None:
@@ -128,9 +145,9 @@ def _moment(said: object) -> datetime | None:
         return said.replace(tzinfo=UTC)
     try:
         found = datetime.fromisoformat(said) if isinstance(said, str) else None
-    except ValueError:
+        return found.astimezone(UTC) if found and found.tzinfo else None
+    except (OverflowError, ValueError):
         return None
-    return found.astimezone(UTC) if found and found.tzinfo else None
 
 
 def _size(size: int) -> str:

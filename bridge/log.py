@@ -47,4 +47,5 @@ def set_up(level: str, form: Literal["text", "json"] | None) -> None:
     root.handlers[:] = [output]
     root.setLevel(logging.ERROR)
     logging.getLogger("bridge").setLevel(level.upper())
-    logging.getLogger("pika").setLevel(logging.CRITICAL)  # it reports what the bridge reports, with stack traces
+    for library in ("pika", "psycopg"):  # they report what the bridge does, with stack traces and with rows
+        logging.getLogger(library).setLevel(logging.CRITICAL)

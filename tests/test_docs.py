@@ -24,6 +24,7 @@ from bridge.core.limits import Limits
 from bridge.core.rules import DERIVED_MODALITIES, RULES
 from bridge.formats import hl7_charsets
 from bridge.schema import event_schema
+from bridge.store.store import Store
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -288,6 +289,28 @@ def test_the_channel_file_with_every_part_can_be_loaded(tmp_path: Path) -> None:
     assert channel.source.timezone == "Europe/Berlin"
     assert channel.normalisation is not None
     assert channel.hold_for == 2 * 24 * 3600
+
+
+def test_what_is_to_be_done_after_a_restore_gives_the_database_a_new_epoch(database_url: str) -> None:
+    program = "psql" if database_url.startswith("postgresql") else "sqlite3"
+    [statement] = re.findall(rf'^    {program} .*"(UPDATE setting .+)"$', PAGES["docs/operations.md"], re.MULTILINE)
+    store = Store(database_url)
+    store.migrate()
+    before = store.epoch()
+    with store.write() as db:
+        db.connection.exec_driver_sql(statement)
+    assert re.fullmatch("[0-9a-f]{32}", store.epoch())
+    assert store.epoch() != before
+    store.close()
+
+
+def test_every_file_that_a_unit_reads_is_made_in_the_steps() -> None:
+    [steps] = [block for block in PAGES["docs/operations.md"].split("\n\n") if "systemctl enable --now" in block]
+    units = [file.read_text() for file in sorted((ROOT / "docs" / "systemd").iterdir())]
+    for made in {file for unit in units for file in re.findall(r"^LoadCredential=[\w-]+:(.+)$", unit, re.MULTILINE)}:
+        assert re.search(rf"\(umask 077; .+ > {made}\)", steps)
+    assert "python3 -m venv /opt/hl7-dicom-bridge\n" in steps
+    assert all("\nExecStart=/opt/hl7-dicom-bridge/bin/hl7-dicom-bridge run\n" in unit for unit in units)
 
 
 def test_the_settings_file_can_be_loaded() -> None:

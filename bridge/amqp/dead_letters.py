@@ -18,6 +18,7 @@ from bridge.amqp.oneshot import connected
 from bridge.amqp.parameters import parameters
 from bridge.amqp.publisher import OUR_HEADERS, Confirmation, Properties
 from bridge.amqp.topology import DEAD
+from bridge.amqp.watching import NOT_FOUND
 from bridge.core.errors import ConfigError, Unavailable
 
 _OF_A_DEATH = ("x-death", "x-first-death-", "x-last-death-")
@@ -25,7 +26,7 @@ _OF_A_DEATH = ("x-death", "x-first-death-", "x-last-death-")
 _OF_A_DELIVERY = frozenset({"x-delivery-count", "x-acquired-count", "CC"})
 _USER_ID = "bridge-user-id"
 
-_NOT_FOUND, _REFUSED = 404, 403  # AMQP 0-9-1, 1.2
+_REFUSED = 403  # AMQP 0-9-1, 1.2
 _MOST_LOOKS = 100  # at a queue, for what was put back
 _A_MOMENT, _SILENCES = 1.0, 2  # seconds without a letter, so many times: there are no more
 # Letters that are sent at once: so many bytes as far as can be foreseen, and not more than RabbitMQ 3.10 puts back in
@@ -35,13 +36,13 @@ _MOST_AT_ONCE, _MOST_BYTES_AT_ONCE = 32, 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Letter:
-    """A letter as it was delivered. `queue` is where it comes from.
+    """A letter as it was delivered. `queue` is where it comes from; None where nothing says so.
 
     `death` is the broker's own account of it (of `x-death` the newest entry: reason, time, queue), where the broker and
     not the bridge has put it there.
     """
 
-    queue: str
+    queue: str | None
     body: bytes
     properties: Properties
     death: Mapping[str, Any] | None
@@ -78,7 +79,12 @@ class DeadQueue:
             yield from letters
 
     def requeue(self, letter: Letter) -> Confirmation:
-        """Publishes the message to the queue that it came from, and to no other; the letter goes when it is there."""
+        """Publishes the message to the queue that it came from, and to no other; the letter goes when it is there.
+
+        Without that queue's name it is refused.
+        """
+        if letter.queue is None:
+            return Confirmation.REFUSED
         try:
             self._publishing.basic_publish("", letter.queue, letter.body, self._as_it_was(letter), mandatory=True)
         except UnroutableError:
@@ -185,7 +191,7 @@ def dead_queue(url: str) -> Iterator[DeadQueue | None]:
         try:
             found = connection.channel().queue_declare(DEAD, passive=True).method
         except ChannelClosedByBroker as error:
-            if error.reply_code != _NOT_FOUND:
+            if error.reply_code != NOT_FOUND:
                 raise _explained(error) from None
             found = None
         if found is None:
@@ -209,7 +215,8 @@ def _explained(error: AMQPChannelError) -> ConfigError | Unavailable:
 def _letter(method: Basic.Deliver, properties: BasicProperties, body: bytes) -> Letter:
     death = _death(properties.headers or {})
     queue = death["queue"] if death else method.routing_key
-    return Letter(queue, body, properties, death, method.redelivered, method.delivery_tag)
+    came_from = queue if queue != DEAD else None  # somebody has put it there, and it would only come back
+    return Letter(came_from or None, body, properties, death, method.redelivered, method.delivery_tag)
 
 
 def _death(headers: Mapping[str, Any]) -> Mapping[str, Any] | None:

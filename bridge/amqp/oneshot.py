@@ -9,12 +9,14 @@ from pika.exceptions import (
     AMQPConnectionError,
     AMQPError,
     ChannelClosedByBroker,
+    ConnectionBlockedTimeout,
     NackError,
     UnroutableError,
 )
 
 from bridge.amqp.parameters import failure, parameters
 from bridge.amqp.publisher import OBJECTIONS, Confirmation, Publication
+from bridge.amqp.watching import NOT_FOUND
 from bridge.core.errors import ConfigError, Unavailable
 
 _LONGEST_BLOCKED = 30.0  # seconds that a command waits for a broker whose memory or disk is short
@@ -25,7 +27,7 @@ def connected(url: str) -> Iterator[BlockingConnection]:
     """A connection for a short task.
 
     Raises:
-        Unavailable: the broker does not answer, or the connection is lost in between.
+        Unavailable: the broker does not answer, takes nothing, or the connection is lost in between.
         ConfigError: the URL is none, or the broker refuses the login or the certificate, or we refuse the broker's.
     """
     stated = parameters(url)
@@ -36,6 +38,8 @@ def connected(url: str) -> Iterator[BlockingConnection]:
         raise failure(error) from None
     try:
         yield connection
+    except ConnectionBlockedTimeout:
+        raise Unavailable("the broker takes nothing now: its memory or disk is short") from None
     except AMQPConnectionError as error:
         raise Unavailable(f"the connection to the broker was lost ({type(error).__name__})") from None
     finally:
@@ -51,11 +55,17 @@ class QueueState(NamedTuple):
 
 
 def queue_state(url: str, queue: str) -> QueueState | None:
-    """The state of a queue; None where there is no such queue."""
+    """The state of a queue; None where there is no such queue.
+
+    Raises:
+        ConfigError: the broker refuses to say.
+    """
     with connected(url) as connection:
         try:
             found = connection.channel().queue_declare(queue, passive=True).method
-        except ChannelClosedByBroker:
+        except ChannelClosedByBroker as error:
+            if error.reply_code != NOT_FOUND:
+                raise ConfigError(f"queue {queue}: the broker says {error.reply_code} {error.reply_text}") from None
             return None
         return QueueState(found.message_count, found.consumer_count)
 

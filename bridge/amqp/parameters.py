@@ -14,6 +14,7 @@ from pika.exceptions import AuthenticationError, ProbableAccessDeniedError, Prob
 
 from bridge.core.errors import ConfigError, Unavailable
 
+_SCHEMES = ("amqp://", "amqps://")
 _HEARTBEAT = 30  # seconds, where the URL states none
 _FILES = {"cacertfile": "amqp_ca_file", "certfile": "amqp_certificate_file", "keyfile": "amqp_key_file"}
 
@@ -24,6 +25,8 @@ def parameters(url: str) -> URLParameters:
     Raises:
         ConfigError: the URL is none, or a certificate cannot be used.
     """
+    if not url.lower().startswith(_SCHEMES):  # pika would take http:// for amqp://
+        raise ConfigError(f"amqp_url begins with neither {' nor '.join(_SCHEMES)}")
     try:
         parts = urlsplit(url)
         stated = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))

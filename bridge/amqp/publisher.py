@@ -74,7 +74,8 @@ class _Batch:
 class Publisher:
     """Publishes with confirms, mandatory and persistent; everything that was submitted is answered.
 
-    `watched` are queues to look at, each with who is told how many messages wait in it.
+    `watched` are queues to look at, each with who is told how many messages wait in it. Where one is gone, the
+    connection begins again, so that `prepare` declares it, or says that it is missing.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class Publisher:
         metrics.blocked(False)
         self._open_channel(connection)
         for queue, told in self._watched.items():
-            watch(connection, queue, told)
+            watch(connection, queue, told, absent=self._connection.begin_again)
 
     def _open_channel(self, connection: SelectConnection) -> None:
         connection.channel(on_open_callback=self._prepare_channel)

@@ -12,6 +12,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker
 
 from bridge.amqp.oneshot import connected
+from bridge.amqp.watching import NOT_FOUND
 from bridge.core.errors import ConfigError
 
 DEAD = "bridge.dead"  # exchange and queue of what cannot be read
@@ -82,7 +83,7 @@ def compare(url: str, topology: Topology) -> list[str]:
             try:
                 declared(connection.channel(), passive=True)
             except ChannelClosedByBroker as error:
-                if error.reply_code == _NOT_FOUND:
+                if error.reply_code == NOT_FOUND:
                     absent.append(name)
                     continue
             with _noting(wrong, connection, name) as channel:  # only now the broker compares
@@ -108,7 +109,6 @@ def _exchanges(topology: Topology) -> list[str]:
     return sorted({source.exchange for source in topology.sources} | {*topology.event_exchanges, DEAD})
 
 
-_NOT_FOUND = 404
 # "inequivalent arg 'x-queue-type' for queue 'bridge.hl7' in vhost '/': received the value 'quorum' of type 'longstr'
 # but current is none", and "received 'topic' but current is 'direct'".
 _DIFFERS = re.compile(r"inequivalent arg '([^']+)' for .*: received (.+?) but current is (.+)", re.DOTALL)

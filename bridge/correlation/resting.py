@@ -35,6 +35,7 @@ class Gone:
     studies: set[str] = field(default_factory=set)
     orders: set[str] = field(default_factory=set)
     facts: set[int] = field(default_factory=set)
+    messages: set[str] = field(default_factory=set)  # of which a body is kept: nothing but that rests on them
 
 
 class Leaving(NamedTuple):

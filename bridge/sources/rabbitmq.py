@@ -161,9 +161,11 @@ class RabbitMQSource:
             if unburied and not self._consumer.holds(received):
                 self._buried.release()  # it comes again, and is rejected again
             elif unburied:
-                log.warning("not dead-lettered yet", extra={"letters": len(unburied)})
-                again = (received, unburied, min(delay * 2, _LAST_DELAY))
-                threading.Timer(delay, self._publish, again).start()
+                why = ": no queue takes it" if Confirmation.RETURNED in confirmations else ""
+                log.warning("not dead-lettered yet%s", why, extra={"letters": len(unburied)})
+                again = threading.Timer(delay, self._publish, (received, unburied, min(delay * 2, _LAST_DELAY)))
+                again.daemon = True  # the end of the process waits for the drain, and not for what no queue takes
+                again.start()
             else:
                 self._consumer.settle([received])
                 self._buried.release()

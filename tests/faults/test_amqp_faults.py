@@ -219,7 +219,7 @@ def test_while_a_broker_blocks_publishers_messages_are_stored_and_their_events_c
 
 
 def test_a_command_says_why_a_broker_that_blocks_publishers_takes_nothing(
-    node: LocalBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    node: LocalBroker, traffic: Traffic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(oneshot, "_LONGEST_BLOCKED", 1.0)
     (tmp_path / "order.hl7").write_bytes(orm(1))
@@ -228,6 +228,7 @@ def test_a_command_says_why_a_broker_that_blocks_publishers_takes_nothing(
         answer = beside(tmp_path, node.url)("send", str(tmp_path / "order.hl7"))
     finally:
         node.control("set_vm_memory_high_watermark", "absolute", "2GB")
+    until(lambda: traffic.waiting("bridge.hl7") == 1)  # what the broker had not read, it reads afterwards
     assert (answer.returncode, answer.stdout) == (69, "")
     assert answer.stderr == "bridge: the broker takes nothing now: its memory or disk is short\n"
 
