@@ -10,7 +10,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TypeVar
 
 from bridge.amqp import DEAD, Consumer, Publisher, SourceQueue, Topology, declare
@@ -36,6 +35,7 @@ log = logging.getLogger(__name__)
 EXIT_BUG = 70
 GRACE_SECONDS = 30.0  # to finish what was delivered after SIGTERM, and then to publish what is owed
 _STEP_SECONDS = 5.0  # for one step of deadlines or purge to end, and to let go of duties
+_STOP = frozenset({signal.SIGTERM, signal.SIGINT})
 _FIRST_DELAY, _LAST_DELAY = 0.5, 10.0  # seconds between attempts to reach database and broker at the start
 
 T = TypeVar("T")
@@ -128,17 +128,17 @@ def _answers(store: Store) -> bool:
     return True
 
 
-def _once_available(what: str, attempt: Callable[[], T], stopping: threading.Event) -> T | None:
+def _once_available(what: str, attempt: Callable[[], T]) -> T | None:
     """What the attempt answers as soon as it can, however long that takes; None when told to stop."""
     delay = _FIRST_DELAY
-    while not stopping.is_set():
+    while True:
         try:
             return attempt()
         except Unavailable as error:
             log.warning("waiting for the %s: %s", what, error)
-            stopping.wait(delay)
-            delay = min(delay * 2, _LAST_DELAY)
-    return None
+        if signal.sigtimedwait(_STOP, delay):
+            return None
+        delay = min(delay * 2, _LAST_DELAY)
 
 
 class Bridge:
@@ -179,7 +179,7 @@ class Bridge:
             clock=time.monotonic,
         )
 
-    def start(self, stopping: threading.Event) -> bool:
+    def start(self) -> bool:
         """Declares what is needed, waiting for the broker as long as it takes, and begins; False when told to stop.
 
         Raises:
@@ -190,7 +190,7 @@ class Bridge:
             self._prepare()
             return True
 
-        if not _once_available("broker", declared, stopping):
+        if not _once_available("broker", declared):
             return False
         for part in (self._publisher, self._relay, self._consumer, self._source, self._deadlines, self._purge):
             part.start()
@@ -217,22 +217,16 @@ class Bridge:
 def run(settings: Settings) -> None:
     """Runs the service until SIGTERM or SIGINT; a second one ends it at once, which is safe by design.
 
+    They are blocked and waited for. A handler would run in this thread, which may be about to fall asleep: the signal
+    would then wait for the next one.
+
     Raises:
         ConfigError: settings, channels, schema, login or an existing queue are not what they have to be.
         Unavailable: another process holds the SQLite file, or the address to listen on cannot be had.
     """
     channels = checked_channels(channels_place(settings))
     store = open_store(settings)
-    stopping = threading.Event()
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        if stopping.is_set():
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)  # for every thread that is started from here on
     threading.excepthook = _end
     if settings.site == "default":
         log.warning("site is not set: set BRIDGE_SITE, so that events of two sites can be told apart")
@@ -247,11 +241,14 @@ def run(settings: Settings) -> None:
         except Refused as error:
             raise ConfigError(f"database_url: {error}") from None
 
-    service = _once_available("database", build, stopping)
-    if service and service.start(stopping):
+    service = _once_available("database", build)
+    if service and service.start():
         monitoring.running()
         log.info("ready", extra={"channels": ",".join(channel.name for channel in channels), "site": settings.site})
-        stopping.wait()
+        signal.sigwait(_STOP)
+        for number in _STOP:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
         monitoring.ending()
         log.info("ending: finishing what was delivered")
         if not service.drain():

@@ -158,9 +158,7 @@ class RabbitMQSource:
                 for letter, confirmation in pairs
                 if confirmation is not Confirmation.CONFIRMED
             ]
-            if unburied and not self._consumer.holds(received):
-                self._buried.release()  # it comes again, and is rejected again
-            elif unburied:
+            if unburied:
                 why = ": no queue takes it" if Confirmation.RETURNED in confirmations else ""
                 log.warning("not dead-lettered yet%s", why, extra={"letters": len(unburied)})
                 again = threading.Timer(delay, self._publish, (received, unburied, min(delay * 2, _LAST_DELAY)))
@@ -170,7 +168,10 @@ class RabbitMQSource:
                 self._consumer.settle([received])
                 self._buried.release()
 
-        self._publisher.submit(letters, done)
+        if self._consumer.holds(received):
+            self._publisher.submit(letters, done)
+        else:  # it comes again, and is rejected again
+            self._buried.release()
 
 
 def _text(said: object) -> str | None:

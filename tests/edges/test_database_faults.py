@@ -45,9 +45,9 @@ def test_a_start_waits_until_the_database_is_no_longer_locked(service: Service) 
     assert service.stop() == 0
 
 
-def test_a_start_against_a_postgresql_that_is_away_waits_for_it(tmp_path: Path, amqp_url: str) -> None:
+def test_a_start_against_a_postgresql_that_is_away_waits_for_it(service: Service) -> None:
     with LocalPostgres(durable=False) as server:
-        service = Service(tmp_path, amqp_url, BRIDGE_DATABASE_URL=server.new_database())
+        service.environment["BRIDGE_DATABASE_URL"] = server.new_database()
         server.stop()
         service.begin()
         service.wait_for("waiting for the database")

@@ -1,5 +1,6 @@
 """What the broker does not take, of events and of dead letters, is neither lost nor sent without end."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -95,4 +96,21 @@ def test_a_message_that_waits_to_be_dead_lettered_is_one_letter_however_often_th
             service.wait_for("rejected")
             service.wait_for("not dead-lettered yet")
     assert service.stop() == 0  # every letter that was under way is confirmed, or given up
+    assert [body for _, body in engine.dead_letters() if body != b"filler"] == [b"this is no HL7 message"]
+
+
+def test_a_second_sigterm_ends_at_once_and_the_letter_follows_at_the_next_start(
+    broker: LocalBroker, service: Service, engine: Engine, amqp_url: str
+) -> None:
+    service.start()
+    with full(broker, "bridge.dead", amqp_url):
+        engine.hl7("this is no HL7 message")
+        service.wait_for("not dead-lettered yet")
+        assert service.process is not None
+        service.process.send_signal(signal.SIGTERM)
+        service.wait_for("ending")
+        assert service.stop() == -signal.SIGTERM
+    service.start()
+    service.wait_for("rejected")
+    assert service.stop() == 0
     assert [body for _, body in engine.dead_letters() if body != b"filler"] == [b"this is no HL7 message"]

@@ -78,7 +78,8 @@ class Traffic:
                         break
         assert service.stop() == 0, service.log[-5:]
         status = service.status()
-        assert status["messages"]["TRANSFORMED"] == status["instances"] == len(self._obligations)
+        stored = (status["messages"]["TRANSFORMED"], status["instances"])
+        assert stored == (len(self._obligations), len(self._obligations)), status
         assert status["messages"]["ERROR"] == status["outbox"]["QUEUED"] == 0
         assert status["outbox"]["UNROUTED"] == unrouted
         assert "FAILED" not in status["outbox"]
