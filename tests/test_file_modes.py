@@ -50,6 +50,6 @@ def test_a_database_that_everybody_can_read_is_warned_of_by_name(
 
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="does not answer"):
+    with pytest.raises(Exception, match="unable to open database file"):
         Desk(tmp_path / "absent")
     assert not list(tmp_path.iterdir())
