@@ -13,11 +13,10 @@ from bridge.core.orders import Order
 from bridge.correlation.orders import Orders
 from bridge.correlation.people import People
 from bridge.correlation.verdicts import Verdicts
-from bridge.deadlines import Deadlines
 from bridge.intake import Intake
 from bridge.purge import Retention, rfc3339, steps, supposed
 from bridge.store import schema as t
-from tests.desk import Desk
+from tests.desk import Desk, in_jumps
 
 SHORT = Retention(timedelta(days=9), timedelta(days=3), timedelta(days=40))
 
@@ -34,15 +33,7 @@ class Archive(Desk):
             return rfc3339(self.at)
 
         self.now: Callable[[], str] = now
-        self.deadlines = Deadlines(
-            self.store,
-            self.site,
-            now,
-            lambda: self.seconds,
-            lambda: self.caught_up,
-            self._owed,
-            longest_step=float("inf"),
-        )
+        self.deadlines = in_jumps(self.store, self.site, now, lambda: self.seconds, lambda: self.caught_up, self._owed)
         clock = self.deadlines.clock
         self.intake = Intake(self.store, self.site, now, self._owed, clock=clock, keeps_bodies=keeps_bodies)
         self.deadlines.tick()

@@ -3,6 +3,8 @@
 import itertools
 import json
 from collections.abc import Collection, Sequence
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from bridge.store.store import Store
 from tests.conftest import REPOSITORY, name_of
 
 CHANNELS = load_channels(REPOSITORY / "channels")
+
+in_jumps = partial(Deadlines, longest_step=inf)  # under a clock that a test moves on by hours
 
 
 class Desk:
@@ -48,15 +52,7 @@ class Desk:
             return f"2026-11-23T09:{minute % 60:02}:{second:02}.000000Z"
 
         self.now = now
-        self.deadlines = Deadlines(
-            self.store,
-            self.site,
-            now,
-            lambda: self.seconds,
-            lambda: self.caught_up,
-            self._owed,
-            longest_step=float("inf"),
-        )
+        self.deadlines = in_jumps(self.store, self.site, now, lambda: self.seconds, lambda: self.caught_up, self._owed)
         self.intake = Intake(self.store, self.site, now, self._owed, limits, self.deadlines.clock)
         self.deadlines.tick()
 

@@ -4,7 +4,7 @@ A study is decided anew from everything that is known of it and never patched, s
 arrived first. Whoever shares an old or a new key with what changed is decided again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -183,9 +183,8 @@ class Correlation:
 
     # Who is affected
 
-    def studies_of(self, orders: Iterable[Order]) -> set[str]:
+    def studies_of(self, orders: Collection[Order]) -> set[str]:
         """The studies that share a key with one of these orders, or to which one of them may be suggested."""
-        orders = list(orders)
         self._people.load({one.value for order in orders for one in order.identity.identifiers})
         keys: set[Pair] = set()
         for order in orders:

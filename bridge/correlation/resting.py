@@ -93,7 +93,7 @@ class Resting:
         young = received_since(self._db, {row for family in families for row in family}, self._before)
         families = [family for family in families if young.isdisjoint(family)]
         orders = [_assembled(family) for family in families]
-        self._correlation.studies_of(order for found in orders for order in found.values())
+        self._correlation.studies_of([order for found in orders for order in found.values()])  # reads all at once
         resting = [self._correlation.studies_of(found.values()) for found in orders]
         stored = self._stored({study for studies in resting for study in studies})
         leaving = Leaving({}, {})

@@ -18,6 +18,8 @@ from bridge.store.store import Store
 from tests.conftest import PATIENCE, Engine, Service
 from tests.faults.traffic import until
 
+UNREADABLE, FILLER = b"this is no HL7 message", b"filler"
+
 
 def test_an_event_that_cannot_be_sent_keeps_no_other_study_waiting_and_is_not_tried_without_end(
     tmp_path: Path, amqp_url: str
@@ -65,7 +67,7 @@ def full(broker: LocalBroker, queue: str, url: str) -> Iterator[None]:
 
         def refuses() -> bool:
             try:
-                channel.basic_publish("bridge.dead", "filler", b"filler")
+                channel.basic_publish("bridge.dead", "filler", FILLER)
             except NackError:
                 return True
             return False
@@ -79,13 +81,25 @@ def full(broker: LocalBroker, queue: str, url: str) -> Iterator[None]:
             broker.control("clear_policy", "full")
 
 
+@contextmanager
+def letter_that_waits(broker: LocalBroker, service: Service, engine: Engine, url: str) -> Iterator[None]:
+    """The service has started, and rejects a message that `bridge.dead` does not take meanwhile."""
+    service.start()
+    with full(broker, "bridge.dead", url):
+        engine.hl7(UNREADABLE)
+        service.wait_for("not dead-lettered yet")
+        yield
+
+
+def letters(engine: Engine) -> list[bytes]:
+    """What was dead-lettered."""
+    return [body for _, body in engine.dead_letters() if body != FILLER]
+
+
 def test_a_message_that_waits_to_be_dead_lettered_is_one_letter_however_often_the_connection_is_lost(
     broker: LocalBroker, service: Service, engine: Engine, amqp_url: str
 ) -> None:
-    service.start()
-    with full(broker, "bridge.dead", amqp_url):
-        engine.hl7("this is no HL7 message")
-        service.wait_for("not dead-lettered yet")
+    with letter_that_waits(broker, service, engine, amqp_url):
         for _ in range(3):
             [reader] = [
                 line.split("\t")[0]
@@ -96,16 +110,13 @@ def test_a_message_that_waits_to_be_dead_lettered_is_one_letter_however_often_th
             service.wait_for("rejected")
             service.wait_for("not dead-lettered yet")
     assert service.stop() == 0  # every letter that was under way is confirmed, or given up
-    assert [body for _, body in engine.dead_letters() if body != b"filler"] == [b"this is no HL7 message"]
+    assert letters(engine) == [UNREADABLE]
 
 
 def test_a_second_sigterm_ends_at_once_and_the_letter_follows_at_the_next_start(
     broker: LocalBroker, service: Service, engine: Engine, amqp_url: str
 ) -> None:
-    service.start()
-    with full(broker, "bridge.dead", amqp_url):
-        engine.hl7("this is no HL7 message")
-        service.wait_for("not dead-lettered yet")
+    with letter_that_waits(broker, service, engine, amqp_url):
         assert service.process is not None
         service.process.send_signal(signal.SIGTERM)
         service.wait_for("ending")
@@ -113,4 +124,4 @@ def test_a_second_sigterm_ends_at_once_and_the_letter_follows_at_the_next_start(
     service.start()
     service.wait_for("rejected")
     assert service.stop() == 0
-    assert [body for _, body in engine.dead_letters() if body != b"filler"] == [b"this is no HL7 message"]
+    assert letters(engine) == [UNREADABLE]
