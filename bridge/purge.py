@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _LOOK = 500  # rows of one look, which hinders nobody
 # What one write transaction is about at most; a study of more objects leaves as a whole.
-_MESSAGES, _FACTS, _STUDIES, _OBJECTS = 50, 25, 10, 200
+_MESSAGES, _FACTS, _STUDIES, _OBJECTS = 200, 100, 50, 200
 _OTHERS = 1.0  # times as long as a step kept others from writing, they have the database for themselves
 _LONGEST_PAUSE = 3600.0  # seconds between two passes
 _PASSES = 20  # within the shortest time that something is kept

@@ -336,6 +336,7 @@ def test_a_requeue_that_is_interrupted_says_how_many_are_left(service: Service, 
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )
     while administrator.waiting("bridge.hl7") < 20 and requeue.poll() is None:
         pass

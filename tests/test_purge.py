@@ -368,12 +368,12 @@ def test_the_file_reaches_a_size_and_stays_there(tmp_path: Path) -> None:
 
 
 def test_each_step_is_small(archive: Archive) -> None:
-    for n in range(60):
+    for n in range(120):
         archive.receive(hl7(orm(n)), dicom(ct(n, study=f"{ROOT}.{n}")), hl7(f"nonsense {n}".encode()))
     archive.days_pass(41)
     taken = [step.removed for step in steps(archive.store, archive.site, SHORT, archive.now())]
-    assert sum(taken, Counter()) == Counter(studies=60, objects=60, orders=60, facts=60, messages=180)
-    assert max(sum(step.values()) for step in taken) <= 100
+    assert sum(taken, Counter()) == Counter(studies=120, objects=120, orders=120, facts=120, messages=360)
+    assert max(sum(step.values()) for step in taken) <= 200
 
 
 def test_no_statement_of_purging_scans_a_table(archive: Archive) -> None:

@@ -10,7 +10,12 @@ from collections.abc import Iterator
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pika import SSLOptions, URLParameters
-from pika.exceptions import AuthenticationError, ProbableAccessDeniedError, ProbableAuthenticationError
+from pika.exceptions import (
+    AuthenticationError,
+    IncompatibleProtocolError,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+)
 
 from bridge.core.errors import ConfigError, Unavailable
 
@@ -108,6 +113,8 @@ def failure(error: BaseException) -> ConfigError | Unavailable:
             return Unavailable(f"the broker ends TLS: {said}")
         if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
             return ConfigError("amqp_url says amqps://, and the port answers without TLS")
+        if isinstance(cause, IncompatibleProtocolError):  # the alert that says so may be lost with the connection
+            return Unavailable("the broker ends the connection at once: no AMQP, or with amqps it wants no such client")
     said = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), "")
     return Unavailable(f"the broker does not answer ({said or type(causes[-1]).__name__})")
 

@@ -108,6 +108,7 @@ def run(folder: Path, plan: Plan) -> Report:
         consumer.start()
         producer.start()
         for tormentor in tormentors:
+            stack.callback(tormentor.end)  # also where this run fails: nobody strikes at what is being ended
             tormentor.start()
         time.sleep(plan.seconds)
         for tormentor in tormentors:

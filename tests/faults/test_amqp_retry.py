@@ -165,8 +165,9 @@ def test_a_letter_that_no_queue_takes_yet_does_not_keep_the_process_from_ending(
     queue.channel.exchange_declare(DEAD, "topic", durable=True)
     queue.publish(b"")
 
-    def waiting() -> list[threading.Timer]:  # pika has timers, too, which do not wait
-        return [one for one in threading.enumerate() if isinstance(one, threading.Timer) and one.interval]
+    def waiting() -> list[threading.Timer]:  # pika and pytest-timeout have timers, too
+        timers = [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+        return [one for one in timers if one.function.__module__ == RabbitMQSource.__module__]
 
     with source(amqp_url, Rejecting(), keep_for=PATIENCE):
         assert all(timer.daemon for timer in until(waiting))

@@ -123,7 +123,7 @@ def test_with_a_certificate_that_the_broker_does_not_know_it_refuses_us(service:
     foreign = Authority(folder, "foreign").certificate("stranger")
     service.environment["BRIDGE_AMQP_CERTIFICATE_FILE"] = str(foreign.file)
     service.environment["BRIDGE_AMQP_KEY_FILE"] = str(foreign.key_file)
-    assert "the broker refuses our certificate: unknown ca" in refused(service, "listen", "--seconds", "0.1")
+    assert "the broker refuses our certificate: unknown ca" in refused(service, "run")  # it tries until told why
 
 
 def test_a_port_without_tls_is_named(service: Service, secured: Secured) -> None:
