@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Two workers, each with a broker and a database server of its own: the suite waits a lot.
-PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 FUZZED := hl7 dicom instance_number hl7_xml dicom_xml dicom_json
 FUZZ_SECONDS ?= 600

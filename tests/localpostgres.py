@@ -18,8 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -156,20 +156,21 @@ class LocalPostgres:
         self.stop()
         self.start()
 
-    def pause(self) -> None:
-        """Stop all its processes where they are (SIGSTOP): connections stay open, and nobody answers."""
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """All its processes stand where they are (SIGSTOP): connections stay open, and nobody answers."""
         server = psutil.Process(self.pid)
         server.suspend()  # first: it starts no others from here on
-        for process in server.children():
-            with suppress(psutil.NoSuchProcess):
-                process.suspend()
-
-    def resume(self) -> None:
-        """Let them go on (SIGCONT)."""
-        server = psutil.Process(self.pid)
-        for process in [*server.children(), server]:
-            with suppress(psutil.NoSuchProcess):
-                process.resume()
+        below = server.children()
+        try:
+            for process in below:
+                with suppress(psutil.NoSuchProcess):
+                    process.suspend()
+            yield
+        finally:
+            for process in (*below, server):
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def _create(self, template: str, options: str = "") -> str:
         name = f"bridge_{next(self._numbers)}"

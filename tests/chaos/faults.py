@@ -167,9 +167,8 @@ def of_postgresql(server: LocalPostgres) -> list[Fault]:
         server.start()
 
     def pause(r: Random) -> None:
-        server.pause()
-        time.sleep(r.uniform(1, 8))
-        server.resume()
+        with server.paused():
+            time.sleep(r.uniform(1, 8))
 
     return [
         Fault("database SIGKILL", 2, kill),

@@ -220,10 +220,8 @@ def test_a_server_that_does_not_answer_is_unavailable_to_who_connects(server: Lo
     with closing(Store(stated(server.new_database(), connect_timeout="2"))) as store:
         store.migrate()
         store.close()
-        server.pause()
-        with pytest.raises(Unavailable):
+        with server.paused(), pytest.raises(Unavailable):
             store.transact(keep)
-        server.resume()
         assert store.transact(keep) == 42
 
 
