@@ -23,13 +23,13 @@ def failures(channel: Channel) -> list[str]:
 
 def _failure(channel: Channel, example: Example) -> str | None:
     try:
-        body = example_file(channel.folder, example.file).read_bytes()
+        body = _body(channel, example)
     except OSError as error:
         return f"{example.file}: {error.strerror}"
+    inbound = Inbound(channel.name, body, headers=example.headers)
     try:
         said: list[Reading | Filtered | Invalid] = [
-            read_or_refused(content, channel)
-            for content in contents(Inbound(channel.name, body), channel.source.data_type)
+            read_or_refused(content, channel) for content in contents(inbound, channel.source.data_type)
         ]
     except Invalid as error:
         said = [error]
@@ -38,6 +38,7 @@ def _failure(channel: Channel, example: Example) -> str | None:
         ("outcome", example.outcome, {_OUTCOMES[type(one)] for one in said}),
         ("orders", example.orders, {len(updates)}),
         ("code", example.code, {one.code if isinstance(one, Invalid) else None for one in said}),
+        ("reason", example.reason, {None if isinstance(one, Reading) else one.reason for one in said}),
     ):
         if expected is not None and found != {expected}:
             return f"{what} is {', '.join(map(str, found))}, not {expected}"
@@ -45,6 +46,12 @@ def _failure(channel: Channel, example: Example) -> str | None:
 
 
 _OUTCOMES = {Reading: "TRANSFORMED", Filtered: "FILTERED", Invalid: "ERROR"}
+
+
+def _body(channel: Channel, example: Example) -> bytes:
+    if example.file is None:
+        return (example.message or "").encode()
+    return example_file(channel.folder, example.file).read_bytes()
 
 
 def example_file(folder: str, name: str) -> Path:

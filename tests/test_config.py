@@ -278,11 +278,29 @@ def test_a_channel_has_its_own_times_in_seconds(tmp_path: Path) -> None:
         ("[[transformer.sender]]\nwhen = { station_name = 'A' }\n" * 2, "transformer.sender.1.when: stated twice"),
         ("[correlation]\nhold_for = 5", "correlation.hold_for: write a whole number and a unit"),
         ("[correlation]\nstrict_issuers = true", "correlation.strict_issuers: unknown key"),
+        ("[[filter.accept]]\nin = ['CT']", "filter.accept.0: write exactly one of path, attribute, header"),
+        (
+            "[[filter.reject]]\nattribute = 'Modality'\nheader = 'calling-aet'\npresent = true",
+            "filter.reject.0: write exactly one of path, attribute, header",
+        ),
+        ("[[filter.accept]]\nattribute = 'Modality'", "filter.accept.0: write exactly one of in, not_in, matches, pr"),
+        (
+            "[[filter.accept]]\nattribute = 'Modality'\nin = ['CT']\npresent = true",
+            "filter.accept.0: write exactly one of in, not_in, matches, present",
+        ),
+        ("[[filter.accept]]\nattribute = 'Modality'\nin = []", "filter.accept.0.in"),
+        ("[[filter.accept]]\nattribute = 'Modality'\nnotin = ['CT']", "filter.accept.0.notin: unknown key; did you me"),
+        (
+            "[[filter.accept]]\nattribute = 'Modality'\nmatches = '('",
+            "filter.accept.0.matches: not a regular expression",
+        ),
+        ("[[filter.accept]]\nheader = 'calling-ae'\npresent = true", "filter.accept.0.header"),
+        ("[[examples]]\nname = 'a'", "examples.0: write message or file"),
+        ("[[examples]]\nname = 'a'\nfile = 'a'\nmessage = 'a'", "examples.0: write message or file"),
+        ("[[examples]]\nname = 'a'\nfile = 'a'\nheaders = { aet = 'A' }", "examples.0.headers.aet"),
     ],
 )
-def test_a_mistake_in_what_a_channel_says_of_values_is_reported_with_its_key(
-    tmp_path: Path, lines: str, mistake: str
-) -> None:
+def test_a_mistake_in_a_channel_file_is_reported_with_its_key(tmp_path: Path, lines: str, mistake: str) -> None:
     (tmp_path / "a.toml").write_text(f"{CHANNEL}{lines}\n")
     with pytest.raises(ConfigError) as failure:
         load_channels(tmp_path)

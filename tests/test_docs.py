@@ -23,6 +23,7 @@ from bridge.core.instance_number import Flag, Status
 from bridge.core.limits import Limits
 from bridge.core.rules import DERIVED_MODALITIES, RULES
 from bridge.formats import hl7_charsets
+from bridge.formats.reading import mistakes
 from bridge.schema import event_schema
 from bridge.store.store import Store
 
@@ -283,9 +284,11 @@ def test_every_python_example_compiles(page: str) -> None:
 
 
 def test_the_channel_file_with_every_part_can_be_loaded(tmp_path: Path) -> None:
-    text, _scenario = re.findall(r"```toml\n(.*?)```", PAGES["docs/channels.md"], re.DOTALL)
-    (tmp_path / "north.toml").write_text(text)
+    part, text, _scenario = re.findall(r"```toml\n(.*?)```", PAGES["docs/channels.md"], re.DOTALL)
+    (tmp_path / "north.toml").write_text(f"{text}\n{part}")
     [channel] = load_channels(tmp_path)
+    assert mistakes(channel) == []
+    assert (len(channel.filter.accept), len(channel.filter.reject)) == (1, 1)
     assert channel.source.timezone == "Europe/Berlin"
     assert channel.normalisation is not None
     assert channel.hold_for == 2 * 24 * 3600

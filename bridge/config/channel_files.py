@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bridge.config.stated import Duration, mistakes, toml
 from bridge.core.channel import (
@@ -21,6 +21,7 @@ from bridge.core.channel import (
 )
 from bridge.core.errors import ConfigError
 from bridge.core.events import EVENTS
+from bridge.core.filtering import Condition, Filter, Place
 from bridge.core.model import Issuer
 from bridge.core.normalisation import STEP, Normalisation, Sender, ValueRules
 
@@ -54,6 +55,14 @@ def _step(written: str) -> str:
     return written
 
 
+def _pattern(written: str) -> str:
+    try:
+        re.compile(written)
+    except re.error as error:
+        raise ValueError(f"not a regular expression of Python: {error}") from None
+    return written
+
+
 _Designator = Annotated[str, AfterValidator(_designator)]
 _Steps = list[Annotated[str, AfterValidator(_step)]]
 _Words = list[Annotated[str, Field(pattern=r"\S")]]
@@ -74,8 +83,42 @@ class _SourceFile(_Part):
     charset: str = "ISO-8859-1"
 
 
+class _ConditionFile(_Part):
+    path: _Text | None = None
+    attribute: _Text | None = None
+    header: Literal["calling-aet"] | None = None
+    within: list[str] | None = Field(None, alias="in", min_length=1)
+    not_in: list[str] | None = Field(None, min_length=1)
+    matches: Annotated[str, AfterValidator(_pattern)] | None = None
+    present: bool | None = None
+    reason: _Text | None = None
+
+    @model_validator(mode="after")
+    def _one_place_and_one_test(self) -> Self:
+        if sum(one is not None for one in (self.path, self.attribute, self.header)) != 1:
+            raise ValueError("write exactly one of path, attribute, header")
+        if sum(one is not None for one in (self.within, self.not_in, self.matches, self.present)) != 1:
+            raise ValueError("write exactly one of in, not_in, matches, present")
+        return self
+
+    def condition(self) -> Condition:
+        places = {Place.PATH: self.path, Place.ATTRIBUTE: self.attribute, Place.HEADER: self.header}
+        [(kind, place)] = [(kind, place) for kind, place in places.items() if place is not None]
+        return Condition(
+            kind=kind,
+            place=place,
+            within=None if self.within is None else frozenset(word.strip() for word in self.within),
+            outside=None if self.not_in is None else frozenset(word.strip() for word in self.not_in),
+            matches=self.matches,
+            present=self.present,
+            reason=self.reason,
+        )
+
+
 class _FilterFile(_Part):
     message_types: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}$")]] = list(READ_MESSAGES)
+    accept: list[_ConditionFile] = []
+    reject: list[_ConditionFile] = []
 
 
 class _IssuersFile(_Part):
@@ -136,10 +179,19 @@ class _DestinationFile(_Part):
 
 class _ExampleFile(_Part):
     name: str
-    file: str
+    message: _Text | None = None
+    file: _Text | None = None
+    headers: dict[Literal["calling-aet"], str] = {}
     outcome: Literal["TRANSFORMED", "FILTERED", "ERROR"] = "TRANSFORMED"
     orders: int | None = Field(None, ge=0)
     code: str | None = None
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _one_message(self) -> Self:
+        if (self.message is None) == (self.file is None):
+            raise ValueError("write message or file")
+        return self
 
 
 class _ChannelFile(_Part):
@@ -154,8 +206,8 @@ class _ChannelFile(_Part):
 
 
 _MODELS = (
-    _ChannelFile, _SourceFile, _FilterFile, _TransformerFile, _SenderFile, _WhenFile, _IssuersFile, _NormaliseFile,
-    _CorrelationFile, _DestinationFile, _ExampleFile,
+    _ChannelFile, _SourceFile, _FilterFile, _ConditionFile, _TransformerFile, _SenderFile, _WhenFile, _IssuersFile,
+    _NormaliseFile, _CorrelationFile, _DestinationFile, _ExampleFile,
 )  # fmt: skip
 
 
@@ -214,6 +266,10 @@ def _channel(file: Path) -> list[Channel]:
                 timezone=stated.transformer.timezone,
             ),
             message_types=tuple(stated.filter.message_types),
+            filter=Filter(
+                accept=tuple(one.condition() for one in stated.filter.accept),
+                reject=tuple(one.condition() for one in stated.filter.reject),
+            ),
             destination=Destination(
                 exchange=destination.exchange,
                 events=tuple(destination.events),

@@ -1,7 +1,9 @@
 """An integration channel: where messages come from, which are accepted, and where the events go."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
+from bridge.core.filtering import Filter
 from bridge.core.normalisation import Normalisation
 from bridge.core.struct import Value
 
@@ -78,10 +80,13 @@ class Example(Value):
     """A message and what the channel must make of it: the channel's unit test, run by `bridge check`."""
 
     name: str
-    file: str  # beside the channel file, or pydicom:NAME for one that the pydicom package ships
+    message: str | None  # an HL7 message as it stands in the channel file, or None: it is in a file
+    file: str | None  # beside the channel file, or pydicom:NAME for one that the pydicom package ships
+    headers: Mapping[str, str]  # of AMQP, such as calling-aet
     outcome: str  # TRANSFORMED, FILTERED or ERROR
     orders: int | None  # how many requested procedures an order message is about
     code: str | None  # of an ERROR
+    reason: str | None  # why it is FILTERED or an ERROR
 
 
 class Channel(Value):
@@ -94,6 +99,7 @@ class Channel(Value):
     destination: Destination
     folder: str
     examples: tuple[Example, ...] = ()
+    filter: Filter = Filter()
     normalisation: Normalisation | None = None  # None: nothing is said about values
     settle_after: float | None = None  # seconds; None: that of the settings
     hold_for: float | None = None  # seconds; None: that of the settings

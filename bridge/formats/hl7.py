@@ -45,24 +45,28 @@ _PATH = re.compile(
 
 
 class Path(NamedTuple):
-    """A place in a message, `SEG[occurrence]-field[repetition].component.subcomponent`, counted from 1 everywhere."""
+    """A place in a message, `SEG[occurrence]-field[repetition].component.subcomponent`, counted from 1 everywhere.
+
+    Occurrence and repetition are None where none is written.
+    """
 
     segment: str
-    occurrence: int
+    occurrence: int | None
     field: int
-    repetition: int
+    repetition: int | None
     component: int
     subcomponent: int
 
 
 @lru_cache(maxsize=1024)
 def parse_path(text: str) -> Path:
-    """`PID-3[2].4.1`, `ORC[2]-3`, `OBR-18`: what is left out is 1. Raises ValueError for anything else."""
+    """`PID-3[2].4.1`, `ORC[2]-3`, `OBR-18`: a component that is left out is 1. Raises ValueError for anything else."""
     found = _PATH.fullmatch(text)
     if not found:
         raise ValueError(f"not an HL7 path such as PID-3[2].4.1: {text!r}")
     name, *numbers = found.groups()
-    return Path(name, *(int(number or 1) for number in numbers))
+    occurrence, field, repetition, component, subcomponent = (int(number) if number else None for number in numbers)
+    return Path(name, occurrence, field or 1, repetition, component or 1, subcomponent or 1)
 
 
 class Encoding:
@@ -216,14 +220,29 @@ class Message:
         """Every segment of that name, in the message's order."""
         return self._by_name.get(name, ())
 
+    def values(self, path: str) -> list[str]:
+        """The texts at every place that a path may mean: without a number, in each segment and each repetition.
+
+        Those that are absent or to be deleted are left out. Raises ValueError when `path` is not a path.
+        """
+        name, occurrence, field, repetition, component, subcomponent = parse_path(path)
+        segments = self.named(name)
+        found = [
+            segment.value(field, number, component, subcomponent)
+            for segment in (segments[occurrence - 1 : occurrence] if occurrence else segments)
+            for number in ([repetition] if repetition else range(1, len(segment.repetitions(field)) + 1))
+        ]
+        return [value for value in found if value and value != HL7_NULL]
+
     def value(self, path: str) -> str | None:
-        """The text at `PID-3[2].4.1`; None when absent, HL7_NULL when it is to be deleted.
+        """The text at `PID-3[2].4.1`, what is not numbered being the first; None when absent, HL7_NULL when it is to be
+        deleted.
 
         Raises ValueError when `path` is not a path.
         """
-        name, occurrence, *place = parse_path(path)
-        segments = self.named(name)
-        return segments[occurrence - 1].value(*place) if occurrence <= len(segments) else None
+        name, occurrence, field, repetition, component, subcomponent = parse_path(path)
+        segments = self.named(name)[(occurrence or 1) - 1 :]
+        return segments[0].value(field, repetition or 1, component, subcomponent) if segments else None
 
 
 def parse(

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from bridge.core.channel import READ_MESSAGES, Channel, DataType
 from bridge.core.errors import ConfigError, Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
-from bridge.core.model import Filtered, Reading
+from bridge.core.model import Filtered, Instance, Reading
 from bridge.core.normalisation import Normalisation, names_nobody, normalised
 from bridge.core.ports import Inbound
 from bridge.core.struct import Value
-from bridge.formats import dicom_json, dicom_xml, hl7, hl7_batches, hl7_charsets, hl7_xml, references
+from bridge.formats import dicom_json, dicom_xml, filters, hl7, hl7_batches, hl7_charsets, hl7_xml, references
 from bridge.formats.dicom import read_instance
 from bridge.formats.dicom_values import attribute_tag
 from bridge.formats.dicom_writing import Part10
@@ -91,7 +91,7 @@ def mistakes(channel: Channel) -> list[str]:
             attribute_tag(name)
         except ConfigError as error:
             found.append(f"{channel.name}: destinations.attributes: {error}")
-    return found
+    return found + [f"{channel.name}: filter: {mistake}" for mistake in filters.mistakes(channel)]
 
 
 def contents(inbound: Inbound, data_type: DataType, limits: Limits = DEFAULT_LIMITS) -> list[Content]:
@@ -206,8 +206,9 @@ def _normalised(said: Reading, rules: Normalisation, headers: Mapping[str, str])
 
 
 def _read_hl7(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
-    return read_message(
-        hl7_message(content, channel, limits),
+    message = hl7_message(content, channel, limits)
+    return filters.refused_message(message, channel, content.message.headers) or read_message(
+        message,
         channel=channel.name,
         accepted=channel.message_types,
         timezone=channel.source.timezone,
@@ -215,30 +216,35 @@ def _read_hl7(content: Content, channel: Channel, limits: Limits) -> Reading | F
     )
 
 
-def _read_part10(content: Content, channel: Channel, limits: Limits) -> Reading:
+def _read_part10(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
     try:
-        attributes, whole = channel.destination.attributes, content.whole
+        attributes, whole = filters.attributes(channel), content.whole
         instance = read_instance(content.body, attributes=attributes, limits=limits, whole=whole)
     except Invalid as error:
         if error.code == "dicom-truncated" and not content.whole:
             raise limits.exceeded("max_message_size") from None
         raise
-    return Reading((instance,), instance.warnings)
+    return _accepted(content, channel, instance)
 
 
-def _read_dicom_json(content: Content, channel: Channel, limits: Limits) -> Reading:
-    return _read_written(dicom_json.part10(content.body, limits), channel, limits)
+def _read_dicom_json(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
+    return _read_written(content, dicom_json.part10(content.body, limits), channel, limits)
 
 
-def _read_dicom_xml(content: Content, channel: Channel, limits: Limits) -> Reading:
-    return _read_written(dicom_xml.part10(content.body, content.charset, limits), channel, limits)
+def _read_dicom_xml(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
+    return _read_written(content, dicom_xml.part10(content.body, content.charset, limits), channel, limits)
 
 
-def _read_written(written: Part10, channel: Channel, limits: Limits) -> Reading:
+def _read_written(content: Content, written: Part10, channel: Channel, limits: Limits) -> Reading | Filtered:
     """An object in another serialisation, read as the Part 10 file that says the same."""
-    instance = read_instance(written.body, attributes=channel.destination.attributes, limits=limits)
+    instance = read_instance(written.body, attributes=filters.attributes(channel), limits=limits)
     instance = replace(instance, transfer_syntax_uid=written.transfer_syntax_uid)
-    return Reading((instance,), (*written.warnings, *instance.warnings))
+    return _accepted(content, channel, instance, written.warnings)
+
+
+def _accepted(content: Content, channel: Channel, read: Instance, warnings: tuple[str, ...] = ()) -> Reading | Filtered:
+    instance = filters.accepted(read, channel, content.message.headers)
+    return instance if isinstance(instance, Filtered) else Reading((instance,), (*warnings, *instance.warnings))
 
 
 _READERS: dict[Form, Callable[[Content, Channel, Limits], Reading | Filtered]] = {

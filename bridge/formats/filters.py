@@ -1,0 +1,81 @@
+"""Looks up, in a message, the values that a channel's filter asks for: HL7 paths, DICOM attributes, AMQP headers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from bridge.core.channel import Channel, DataType
+from bridge.core.errors import ConfigError
+from bridge.core.filtering import Condition, Place
+from bridge.core.model import Filtered, Instance
+from bridge.formats.dicom_values import attribute_tag, with_creators
+from bridge.formats.hl7 import Message, parse_path
+
+_PLACES = {DataType.HL7V2: Place.PATH, DataType.DICOM: Place.ATTRIBUTE}
+
+
+def mistakes(channel: Channel) -> Iterator[str]:
+    """What is wrong about the places of the channel's conditions."""
+    data_type = channel.source.data_type
+    for kind in (Place.PATH, Place.ATTRIBUTE):
+        for one in channel.filter.conditions(kind):
+            try:
+                if kind is not _PLACES[data_type]:
+                    yield f"{kind} {one.place}: of {data_type} write {_PLACES[data_type]}"
+                elif kind is Place.PATH:
+                    parse_path(one.place)
+                else:
+                    _tags(one.place)
+            except (ConfigError, ValueError) as error:
+                yield str(error)
+
+
+def refused_message(message: Message, channel: Channel, headers: Mapping[str, str]) -> Filtered | None:
+    """Why the channel does not accept an HL7 message; None where it does."""
+
+    def values(one: Condition) -> Sequence[str]:
+        return [headers.get(one.place, "")] if one.kind is Place.HEADER else message.values(one.place)
+
+    reason = channel.filter.refusal(values)
+    return Filtered(reason) if reason else None
+
+
+def attributes(channel: Channel) -> tuple[str, ...]:
+    """What has to be read of an object for its event and for the filter, as keywords and tags."""
+    asked = (one.place.partition(".")[0] for one in channel.filter.conditions(Place.ATTRIBUTE))
+    return (*channel.destination.attributes, *asked)
+
+
+def accepted(instance: Instance, channel: Channel, headers: Mapping[str, str]) -> Instance | Filtered:
+    """The object without what was read for the filter alone; or why the channel does not accept it."""
+
+    def values(one: Condition) -> Sequence[str]:
+        if one.kind is Place.HEADER:
+            return [headers.get(one.place, "")]
+        return list(_values(instance.dicom, _tags(one.place)))
+
+    if reason := channel.filter.refusal(values):
+        return Filtered(reason)
+    if not channel.filter.conditions(Place.ATTRIBUTE):
+        return instance
+    kept = {f"{tag:08X}" for tag in with_creators(attribute_tag(name) for name in channel.destination.attributes)}
+    return replace(instance, dicom={tag: said for tag, said in instance.dicom.items() if tag in kept})
+
+
+def _tags(place: str) -> list[str]:
+    """`RequestAttributesSequence.AccessionNumber` as keys of the DICOM JSON Model. Raises ConfigError."""
+    return [f"{attribute_tag(name):08X}" for name in place.split(".")]
+
+
+def _values(model: Mapping[str, Any], tags: Sequence[str]) -> Iterator[str]:
+    """Every value of an attribute, in each item of the sequences that it stands in (PS3.18 F.2)."""
+    stated = model.get(tags[0], {}).get("Value", ())
+    for value in stated:
+        if len(tags) > 1:
+            if isinstance(value, Mapping):
+                yield from _values(value, tags[1:])
+        elif isinstance(value, Mapping):  # the representations of a person's name, or an item of a sequence
+            yield from [part for part in value.values() if isinstance(part, str)] or ["item"]
+        elif value is not None:
+            yield str(value)
