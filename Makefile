@@ -59,5 +59,5 @@ fuzz-%: setup
 	$(BIN)/python -m pip --quiet --disable-pip-version-check install --group fuzz
 	$(BIN)/python -m tests.fuzz.fuzz $* $(FUZZ_SECONDS)
 
-schemas: setup        # after a change of the events
+schemas: setup        # after a change of the events or of channel files
 	$(BIN)/python -m bridge.schema

@@ -20,7 +20,7 @@ from bridge.examples import failures
 from bridge.explain import waiting
 from bridge.log import set_up
 from bridge.scenarios import failures as failures_of_scenarios
-from bridge.schema import event_schema
+from bridge.schema import channel_schema, event_schema
 from bridge.store.store import Store
 from bridge.terminal import (
     EXIT_CONFIG,
@@ -283,17 +283,19 @@ def listen(
 
 @cli.command()
 def schema(
-    event: Annotated[
-        str | None, typer.Argument(help="An event, such as instance.enriched; else all are listed.")
+    name: Annotated[
+        str | None, typer.Argument(help="An event, such as instance.enriched, or channel; else all are listed.")
     ] = None,
 ) -> None:
-    """The JSON Schema of an event."""
-    if event is None:
-        print("\n".join(EVENTS))
-    elif event in EVENTS:
-        print(json.dumps(event_schema(event), indent=2))
+    """The JSON Schema of an event, or of a channel file."""
+    if name is None:
+        print("\n".join((*EVENTS, "channel")))
+    elif name == "channel":
+        print(json.dumps(channel_schema(), indent=2))
+    elif name in EVENTS:
+        print(json.dumps(event_schema(name), indent=2))
     else:
-        print(f"there is no event {event}; there are {', '.join(EVENTS)}", file=sys.stderr)
+        print(f"there is no event {name}; there are {', '.join(EVENTS)}", file=sys.stderr)
         raise typer.Exit(EXIT_USAGE)
 
 

@@ -109,7 +109,8 @@ def test_status_shows_no_number_of_dead_letters_where_there_is_no_queue_for_them
 
 
 def test_schema_lists_the_events_and_shows_each(service: Service) -> None:
-    assert service.command("schema").stdout.split() == list(EVENTS)
+    assert service.command("schema").stdout.split() == [*EVENTS, "channel"]
+    assert json.loads(service.command("schema", "channel").stdout)["title"] == "channel"
     shown = json.loads(service.command("schema", "instance.enriched").stdout)
     assert shown["title"] == "instance.enriched"
 

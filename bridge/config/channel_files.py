@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from bridge.config.stated import Duration, mistakes, toml
 from bridge.core.channel import (
@@ -64,7 +72,16 @@ def _pattern(written: str) -> str:
 
 
 _Designator = Annotated[str, AfterValidator(_designator)]
-_Steps = list[Annotated[str, AfterValidator(_step)]]
+_Steps = list[
+    Annotated[str, AfterValidator(_step), WithJsonSchema({"type": "string", "pattern": f"^({STEP.pattern})$"})]
+]
+_Events = [*EVENTS, *sorted({f"{name.partition('.')[0]}.*" for name in EVENTS})]
+_EventPattern = Annotated[str, AfterValidator(_event_pattern), WithJsonSchema({"type": "string", "enum": _Events})]
+_MessageType = Annotated[
+    str,
+    Field(pattern=r"^[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}$"),
+    WithJsonSchema({"type": "string", "enum": list(READ_MESSAGES)}),
+]
 _Words = list[Annotated[str, Field(pattern=r"\S")]]
 _Text = Annotated[str, Field(min_length=1)]
 
@@ -74,6 +91,8 @@ class _Part(BaseModel):
 
 
 class _SourceFile(_Part):
+    """Where messages come from: a RabbitMQ queue."""
+
     type: Literal["rabbitmq"] = "rabbitmq"
     data_type: DataType
     exchange: str = "bridge.in"
@@ -83,7 +102,18 @@ class _SourceFile(_Part):
     charset: str = "ISO-8859-1"
 
 
+def _one_of(*names: str) -> dict[str, Any]:
+    return {"oneOf": [{"required": [name]} for name in names]}
+
+
 class _ConditionFile(_Part):
+    """A condition: one place, and one question about the values there."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [_one_of("path", "attribute", "header"), _one_of("in", "not_in", "matches", "present")]
+        }
+    )
     path: _Text | None = None
     attribute: _Text | None = None
     header: Literal["calling-aet"] | None = None
@@ -116,12 +146,16 @@ class _ConditionFile(_Part):
 
 
 class _FilterFile(_Part):
-    message_types: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}$")]] = list(READ_MESSAGES)
+    """Which messages are accepted; others are FILTERED."""
+
+    message_types: list[_MessageType] = list(READ_MESSAGES)
     accept: list[_ConditionFile] = []
     reject: list[_ConditionFile] = []
 
 
 class _IssuersFile(_Part):
+    """Who has assigned an identifier that states no issuer: NAMESPACE or NAMESPACE&OID&ISO."""
+
     patient_id: _Designator | None = None
     accession_number: _Designator | None = None
     placer_order_number: _Designator | None = None
@@ -129,6 +163,8 @@ class _IssuersFile(_Part):
 
 
 class _NormaliseFile(_Part):
+    """What is done to identifiers before they are compared: trim, upper, strip_leading_zeros, strip_prefix:X …"""
+
     patient_id: _Steps | None = None
     accession_number: _Steps | None = None
     placer_order_number: _Steps | None = None
@@ -137,6 +173,8 @@ class _NormaliseFile(_Part):
 
 
 class _WhenFile(_Part):
+    """The sender that a table is about: all that is named must be equal."""
+
     sending_application: _Text | None = None
     sending_facility: _Text | None = None
     calling_ae_title: _Text | None = None
@@ -150,6 +188,8 @@ _STATED = {  # what a message says of its sender
 
 
 class _SenderFile(_Part):
+    """What differs for one sender."""
+
     when: _WhenFile
     issuers: _IssuersFile = _IssuersFile()
     normalise: _NormaliseFile = _NormaliseFile()
@@ -157,6 +197,8 @@ class _SenderFile(_Part):
 
 
 class _TransformerFile(_Part):
+    """How messages are read."""
+
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     issuers: _IssuersFile = _IssuersFile()
     normalise: _NormaliseFile = _NormaliseFile()
@@ -165,19 +207,26 @@ class _TransformerFile(_Part):
 
 
 class _CorrelationFile(_Part):
+    """Times of this channel's studies."""
+
     settle_after: Duration | None = None
     hold_for: Duration | None = None
 
 
 class _DestinationFile(_Part):
+    """Where events go, which, and with which attributes."""
+
     name: str = "events"
     type: Literal["rabbitmq"] = "rabbitmq"
     exchange: str = "bridge.events"
-    events: list[Annotated[str, AfterValidator(_event_pattern)]] = ["instance.*", "study.*", "message.rejected"]
+    events: list[_EventPattern] = ["instance.*", "study.*", "message.rejected"]
     attributes: list[str] = list(DEFAULT_ATTRIBUTES)
 
 
 class _ExampleFile(_Part):
+    """A message and what the channel must make of it; bridge check runs it."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of("message", "file"))
     name: str
     message: _Text | None = None
     file: _Text | None = None
@@ -195,6 +244,8 @@ class _ExampleFile(_Part):
 
 
 class _ChannelFile(_Part):
+    """A channel of the HL7 v2 to DICOM bridge; docs/channels.md explains every key."""
+
     description: str = ""
     enabled: bool = True
     source: _SourceFile
@@ -209,6 +260,11 @@ _MODELS = (
     _ChannelFile, _SourceFile, _FilterFile, _ConditionFile, _TransformerFile, _SenderFile, _WhenFile, _IssuersFile,
     _NormaliseFile, _CorrelationFile, _DestinationFile, _ExampleFile,
 )  # fmt: skip
+
+
+def channel_file_schema() -> dict[str, Any]:
+    """The JSON Schema of a channel file, as pydantic writes it."""
+    return _ChannelFile.model_json_schema()
 
 
 def load_channels(place: Path) -> list[Channel]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError, WithJsonSchema
 
 from bridge.core.errors import ConfigError
 
@@ -26,7 +26,9 @@ def duration(text: object) -> timedelta:
     raise ValueError("write a whole number and a unit, such as 60s, 5m, 24h or 7d")
 
 
-Duration = Annotated[timedelta, BeforeValidator(duration)]
+# As it is written, for JSON Schema; pydantic would say ISO 8601.
+_WRITTEN_DURATION = WithJsonSchema({"type": "string", "pattern": r"^[0-9]+ *[smhd]$"})
+Duration = Annotated[timedelta, BeforeValidator(duration), _WRITTEN_DURATION]
 
 
 def toml(text: bytes, place: str) -> dict[str, Any]:
