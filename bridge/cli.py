@@ -10,7 +10,20 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from bridge import __version__, amqp, app, dead, deciding, explain, figures, inspection, purging, replaying, sending
+from bridge import (
+    __version__,
+    amqp,
+    app,
+    configuring,
+    dead,
+    deciding,
+    explain,
+    figures,
+    inspection,
+    purging,
+    replaying,
+    sending,
+)
 from bridge.config import Settings, channels_place, duration, load_channels, unknown_variables
 from bridge.config.scenario_files import load_scenarios
 from bridge.core.channel import Channel, DataType
@@ -40,6 +53,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Correlates HL7 v2 imaging orders with DICOM objects, and publishes enriched events.",
 )
+cli.add_typer(configuring.commands)
 cli.add_typer(deciding.commands)
 cli.add_typer(dead.commands, name="dead")
 cli.add_typer(replaying.commands)
