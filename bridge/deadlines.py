@@ -6,13 +6,13 @@ starts a wait anew nor ends it early. Of several processes one moves the clock, 
 """
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from bridge.core.errors import BridgeError, Unavailable
 from bridge.core.ports import Outbound
 from bridge.correlation import Correlation, Site
+from bridge.periodic import Periodic
 from bridge.store.leases import Lease, all_caught_up
 from bridge.store.store import Store
 from bridge.store.transaction import Transaction
@@ -58,8 +58,7 @@ class Deadlines:
             self._clock = self._saved = db.clock()
         self._looked = monotonic()
         self._was_caught_up = False
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+        self._thread = Periodic("deadlines", self._tick_all, _TICK if self._alone else _TICK_BESIDE_OTHERS)
 
     def clock(self) -> float:
         """Seconds that the source was connected and its queues were drained, since the database was made."""
@@ -69,10 +68,7 @@ class Deadlines:
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
-        """Ends, and waits for it for at most so long: a database that stands still does not answer at all."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(seconds)
+        self._thread.stop(seconds)
 
     def tick(self) -> int:
         """Moves the clock on and handles what is due by then; returns how many deadlines that were.
@@ -149,10 +145,9 @@ class Deadlines:
             self._clock += passed
         self._was_caught_up = caught_up
 
-    def _run(self) -> None:
-        while not self._stopping.wait(_TICK if self._alone else _TICK_BESIDE_OTHERS):
-            try:
-                while self.tick() == _MOST and not self._stopping.wait(0.01):
-                    pass
-            except Unavailable as error:
-                log.warning("deadlines wait: %s", error)
+    def _tick_all(self) -> None:
+        try:
+            while self.tick() == _MOST and not self._thread.ending.wait(0.01):
+                pass
+        except Unavailable as error:
+            log.warning("deadlines wait: %s", error)

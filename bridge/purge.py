@@ -5,7 +5,6 @@ message that comes again do harm: what rests on something that stays, stays.
 """
 
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ from bridge.core.model import LinkDecision
 from bridge.core.rules import Pair, order_lookups, study_lookups
 from bridge.correlation import Site
 from bridge.correlation.resting import Gone, Leaving, Resting
+from bridge.periodic import Periodic
 from bridge.store import retention as stored
 from bridge.store.leases import Lease
 from bridge.store.retention import OldFact, OldRejection, Place
@@ -343,17 +343,15 @@ class Purge:
         self._monotonic = monotonic
         self._lease = Lease(store, "purge", monotonic)
         self._known: tuple[datetime, float] | None = None  # a time that was believed, and when by the other clock
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="purge", daemon=True)
+        shortest = min((kept for kept in retention if kept), default=timedelta(days=1))
+        pause = min(_LONGEST_PAUSE, shortest.total_seconds() / _PASSES)
+        self._thread = Periodic("purge", self._purge_or_wait, pause)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
-        """Ends, and waits for it for at most so long: a database that stands still does not answer at all."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(seconds)
+        self._thread.stop(seconds)
 
     def purge(self) -> Removed:
         """One pass, or none where another process purges, or where the clock cannot be believed.
@@ -368,7 +366,7 @@ class Purge:
         for removed, seconds in steps(self._store, self._site, self._retention, now, self._monotonic):
             total += removed
             metrics.purged(removed)
-            if self._stopping.wait(_OTHERS * seconds) or not self._lease.held():
+            if self._thread.ending.wait(_OTHERS * seconds) or not self._lease.held():
                 break
         else:
             metrics.purge_ended(now)
@@ -390,13 +388,10 @@ class Purge:
         self._known = now, passed
         return True
 
-    def _run(self) -> None:
-        shortest = min((kept for kept in self._retention if kept), default=timedelta(days=1))
-        pause = min(_LONGEST_PAUSE, shortest.total_seconds() / _PASSES)
-        while not self._stopping.wait(pause):
-            try:
-                self.purge()
-            except Unavailable as error:
-                log.warning("purging waits: %s", error)
-            except Exception:
-                log.exception("bug: purging failed; please report this")
+    def _purge_or_wait(self) -> None:
+        try:
+            self.purge()
+        except Unavailable as error:
+            log.warning("purging waits: %s", error)
+        except Exception:
+            log.exception("bug: purging failed; please report this")

@@ -3,16 +3,12 @@
 from collections.abc import Collection, Mapping
 from hashlib import sha256
 
-import msgspec
 from sqlalchemy import Connection, Table, and_, func, or_, select, union
 from sqlalchemy.sql.elements import ColumnElement
 
 from bridge.core.decision import Verdict
 from bridge.store import schema as t
-from bridge.store.rows import HistoryEntry, StoredInstance
-
-_decode_history = msgspec.json.Decoder(HistoryEntry).decode
-_decode_instance = msgspec.json.Decoder(StoredInstance).decode
+from bridge.store.rows import HistoryEntry, StoredInstance, decode_history, decode_instance
 
 
 class Lookups:
@@ -118,13 +114,13 @@ class Lookups:
         """Any one of its objects."""
         query = select(t.instance.c.doc).where(t.instance.c.study == study).limit(1)
         doc = self._connection.scalar(query)
-        return _decode_instance(doc) if doc else None
+        return decode_instance(doc) if doc else None
 
     def history(self, study: str) -> list[HistoryEntry]:
         rows = self._connection.execute(
             select(t.history.c.doc).where(t.history.c.study == study).order_by(t.history.c.revision)
         )
-        return [_decode_history(row.doc) for row in rows]
+        return [decode_history(row.doc) for row in rows]
 
     def _bytewise(self, column: ColumnElement[str]) -> ColumnElement[str]:
         """In a sequence that is the same in every database, whatever its locale."""

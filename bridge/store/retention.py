@@ -5,26 +5,22 @@ removes in the same transaction, which keeps other processes from it (`bridge.st
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import Integer, Row, cast, delete, func, select, tuple_
 
-from bridge.core.facts import KINDS
 from bridge.core.model import HL7Fact, PersonFact
 from bridge.store import outbox
 from bridge.store import schema as t
 from bridge.store.dialects import insert_into
 from bridge.store.lookups import PURGED
-from bridge.store.rows import StoredMessage, StoredStudy
+from bridge.store.rows import StoredMessage, StoredStudy, decode_fact
 from bridge.store.transaction import Transaction
 
 Place = tuple[str, ...]  # where a look ended, and the next one goes on
 
 _REJECTIONS = "purged-rejections"  # a setting
-
-_decode: dict[str, Callable[[bytes], Any]] = {kind: msgspec.json.Decoder(fact).decode for kind, fact in KINDS.items()}
 
 
 # Studies
@@ -89,7 +85,7 @@ def facts_by_age(
         .order_by(t.fact.c.id)
         .limit(limit)
     )
-    found = [(row.id, _decode[row.kind](row.doc), row.received_at) for row in db.connection.execute(query)]
+    found = [(row.id, decode_fact[row.kind](row.doc), row.received_at) for row in db.connection.execute(query)]
     rows = [OldFact(row_id, fact, received_at or fact.at) for row_id, fact, received_at in found]
     return rows, (str(rows[-1].id),) if rows else None
 

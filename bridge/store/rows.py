@@ -1,10 +1,14 @@
 """What the store hands out and takes back: the stored state of messages and studies, and entries of their history."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from bridge.core.decision import Decision, Verdict
 from bridge.core.events import Previous
+from bridge.core.facts import KINDS
 from bridge.core.model import Instance, LinkDecision, Statement
 from bridge.core.struct import Value
 
@@ -95,3 +99,11 @@ class Due(Value):
     study: str
     kind: str
     message: str
+
+
+# From the documents in the tables
+decode_instance = msgspec.json.Decoder(StoredInstance).decode
+decode_history = msgspec.json.Decoder(HistoryEntry).decode
+decode_fact: dict[str, Callable[[bytes], Any]] = {  # by kind
+    kind: msgspec.json.Decoder(fact).decode for kind, fact in KINDS.items()
+}

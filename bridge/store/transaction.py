@@ -1,7 +1,7 @@
 """One database transaction: everything is loaded and written in sets, one statement for many rows."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Executable, Row, Select, Table, bindparam, de
 from sqlalchemy.sql.elements import ColumnElement
 
 from bridge.core.decision import Decision
-from bridge.core.facts import KINDS, NAMES, fact_keys
+from bridge.core.facts import NAMES, fact_keys
 from bridge.core.instance_number import InstanceNumber
 from bridge.core.model import HL7Fact, LinkDecision, PersonFact, Statement
 from bridge.core.orders import Order
@@ -20,7 +20,15 @@ from bridge.store import schema as t
 from bridge.store.claims import Claims, NoClaims
 from bridge.store.dialects import insert_into
 from bridge.store.lookups import Lookups, stored_key
-from bridge.store.rows import Due, HistoryEntry, StoredInstance, StoredMessage, StoredStudy
+from bridge.store.rows import (
+    Due,
+    HistoryEntry,
+    StoredInstance,
+    StoredMessage,
+    StoredStudy,
+    decode_fact,
+    decode_instance,
+)
 
 Pair = tuple[str, str]
 
@@ -40,10 +48,6 @@ class _Numbered(Value):
 
 
 _decode_order = msgspec.json.Decoder(Order).decode
-_decode_fact: dict[str, Callable[[bytes], Any]] = {
-    kind: msgspec.json.Decoder(fact).decode for kind, fact in KINDS.items()
-}
-_decode_instance = msgspec.json.Decoder(StoredInstance).decode
 _decode_numbered = msgspec.json.Decoder(_Numbered).decode
 _decode_decision = msgspec.json.Decoder(Decision).decode
 _decode_statement = msgspec.json.Decoder(Statement).decode
@@ -140,7 +144,7 @@ class Transaction(Lookups):
         stored = {(level, stored_key(value)) for level, value in keys}
         self._claims.add(value for _, value in stored)
         rows = self._among(_FACTS, {value for _, value in stored}, kinds=names)
-        found = {row.id: _decode_fact[row.kind](row.doc) for row in rows if (row.level, row.value) in stored}
+        found = {row.id: decode_fact[row.kind](row.doc) for row in rows if (row.level, row.value) in stored}
         return dict(sorted(found.items()))
 
     def add_facts(self, facts: Sequence[tuple[str | None, HL7Fact | PersonFact]]) -> None:
@@ -241,13 +245,13 @@ class Transaction(Lookups):
 
     def instances(self, uids: Collection[str]) -> dict[str, StoredInstance]:
         self._claims.add(uids)
-        return {row.uid: _decode_instance(row.doc) for row in self._among(_INSTANCES, uids)}
+        return {row.uid: decode_instance(row.doc) for row in self._among(_INSTANCES, uids)}
 
     def instances_of(self, studies: Collection[str]) -> dict[str, list[StoredInstance]]:
         """The current objects of each of these studies."""
         found: dict[str, list[StoredInstance]] = {uid: [] for uid in studies}
         for row in self._among(_INSTANCES_OF, studies):
-            found[row.study].append(_decode_instance(row.doc))
+            found[row.study].append(decode_instance(row.doc))
         return found
 
     def save_instances(self, instances: Collection[StoredInstance]) -> None:
