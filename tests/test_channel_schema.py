@@ -31,8 +31,11 @@ def test_a_shipped_channel_names_the_schema_and_is_valid_by_it(file: Path) -> No
 
 
 def test_the_channels_of_the_documentation_are_valid_by_it() -> None:
-    part, whole, _scenario = re.findall(r"```toml\n(.*?)```", (REPOSITORY / "docs/channels.md").read_text(), re.DOTALL)
-    CHECKED.validate(tomllib.loads(f"{whole}\n{part}"))
+    *parts, whole, _scenario = re.findall(
+        r"```toml\n(.*?)```", (REPOSITORY / "docs/channels.md").read_text(), re.DOTALL
+    )
+    for part in parts:
+        CHECKED.validate(tomllib.loads(f"{whole}\n{part}"))
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,7 @@ def test_the_channels_of_the_documentation_are_valid_by_it() -> None:
         "[[filter.accept]]\nattribute = 'Modality'\nin = ['CT']\npresent = true",
         "[transformer.normalise]\npatient_id = ['strip']",
         "[[transformer.sender]]\nissuers = {}",
+        "[transformer.order]\naccession = ['OBR-20']",
         "[[destinations]]\nevents = ['instance.nonsense']",
         "[[examples]]\nname = 'neither message nor file'",
     ],

@@ -284,10 +284,13 @@ def test_every_python_example_compiles(page: str) -> None:
 
 
 def test_the_channel_file_with_every_part_can_be_loaded(tmp_path: Path) -> None:
-    part, text, _scenario = re.findall(r"```toml\n(.*?)```", PAGES["docs/channels.md"], re.DOTALL)
-    (tmp_path / "north.toml").write_text(f"{text}\n{part}")
-    [channel] = load_channels(tmp_path)
-    assert mistakes(channel) == []
+    parts = re.findall(r"```toml\n(.*?)```", PAGES["docs/channels.md"], re.DOTALL)
+    filters, of_orders, of_objects, text, _scenario = parts
+    (tmp_path / "north.toml").write_text(f"{text}\n{filters}\n{of_orders}")
+    images = (ROOT / "channels" / "images.toml").read_text()
+    (tmp_path / "objects.toml").write_text(f"{images}\n{of_objects}")
+    channel, objects = load_channels(tmp_path)
+    assert mistakes(channel) == mistakes(objects) == []
     assert (len(channel.filter.accept), len(channel.filter.reject)) == (1, 1)
     assert channel.source.timezone == "Europe/Berlin"
     assert channel.normalisation is not None

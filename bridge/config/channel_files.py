@@ -172,6 +172,28 @@ class _NormaliseFile(_Part):
     requested_procedure_id: _Steps | None = None
 
 
+_Places = list[_Text]
+
+
+class _OrderFile(_Part):
+    """Where senders of HL7 keep what is said of an order: HL7 paths, of which the first with a value holds."""
+
+    placer_order_number: _Places | None = None
+    filler_order_number: _Places | None = None
+    accession_number: _Places | None = None
+    study_instance_uid: _Places | None = None
+    requested_procedure_id: _Places | None = None
+    scheduled_procedure_step_id: _Places | None = None
+    modality: _Places | None = None
+
+
+class _ObjectFile(_Part):
+    """Where senders of DICOM keep numbers: attributes of the object itself, of which the first with a value holds."""
+
+    patient_id: _Places | None = None
+    accession_number: _Places | None = None
+
+
 class _WhenFile(_Part):
     """The sender that a table is about: all that is named must be equal."""
 
@@ -191,6 +213,8 @@ class _SenderFile(_Part):
     """What differs for one sender."""
 
     when: _WhenFile
+    order: _OrderFile = _OrderFile()
+    object: _ObjectFile = _ObjectFile()
     issuers: _IssuersFile = _IssuersFile()
     normalise: _NormaliseFile = _NormaliseFile()
     placeholders: _Words | None = None
@@ -200,6 +224,8 @@ class _TransformerFile(_Part):
     """How messages are read."""
 
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    order: _OrderFile = _OrderFile()
+    object: _ObjectFile = _ObjectFile()
     issuers: _IssuersFile = _IssuersFile()
     normalise: _NormaliseFile = _NormaliseFile()
     placeholders: _Words = []
@@ -257,8 +283,8 @@ class _ChannelFile(_Part):
 
 
 _MODELS = (
-    _ChannelFile, _SourceFile, _FilterFile, _ConditionFile, _TransformerFile, _SenderFile, _WhenFile, _IssuersFile,
-    _NormaliseFile, _CorrelationFile, _DestinationFile, _ExampleFile,
+    _ChannelFile, _SourceFile, _FilterFile, _ConditionFile, _TransformerFile, _SenderFile, _WhenFile, _OrderFile,
+    _ObjectFile, _IssuersFile, _NormaliseFile, _CorrelationFile, _DestinationFile, _ExampleFile,
 )  # fmt: skip
 
 
@@ -302,7 +328,7 @@ def _channel(file: Path) -> list[Channel]:
         stated = _ChannelFile.model_validate(table)
     except ValidationError as error:
         raise ConfigError(*mistakes(error, str(file), _MODELS)) from None
-    if wrong := list(_mistaken_senders(stated)):
+    if wrong := list(_mistaken_tables(stated)):
         raise ConfigError(*(f"{file}: {mistake}" for mistake in wrong))
     if not stated.enabled:
         return []
@@ -344,7 +370,8 @@ def _normalisation(stated: _TransformerFile) -> Normalisation | None:
     """The rules of a channel, the most specific sender last; None where it has none."""
     rules = _value_rules(stated)
     senders = [Sender(_when(sender), _value_rules(sender)) for sender in stated.sender]
-    if not (senders or any(rules.issuers.values()) or any(rules.steps.values()) or rules.placeholders):
+    said = (*rules.issuers.values(), *rules.steps.values(), rules.placeholders)
+    if not (senders or rules.places or any(said)):
         return None
     return Normalisation(rules, tuple(sorted(senders, key=lambda sender: len(sender.when))))
 
@@ -355,6 +382,7 @@ def _value_rules(stated: _TransformerFile | _SenderFile) -> ValueRules:
         issuers={kind: _issuer(written) for kind, written in stated.issuers if written is not None},
         steps={kind: tuple(steps) for kind, steps in stated.normalise if steps is not None},
         placeholders=None if words is None else frozenset(word.strip().upper() for word in words),
+        places={kind: tuple(places) for kind, places in (*stated.order, *stated.object) if places is not None},
     )
 
 
@@ -368,7 +396,7 @@ def _when(sender: _SenderFile) -> dict[str, str]:
     return {name: value for name, value in sender.when if value is not None}
 
 
-def _mistaken_senders(stated: _ChannelFile) -> Iterator[str]:
+def _mistaken_tables(stated: _ChannelFile) -> Iterator[str]:
     data_type, seen = stated.source.data_type, []
     known = _STATED[data_type]
     for number, sender in enumerate(stated.transformer.sender):
@@ -378,6 +406,13 @@ def _mistaken_senders(stated: _ChannelFile) -> Iterator[str]:
         if when in seen:
             yield f"{place}: stated twice"
         seen.append(when)
+    of_another, name = (DataType.DICOM, "object") if data_type is DataType.HL7V2 else (DataType.HL7V2, "order")
+    tables = {"transformer": stated.transformer} | {
+        f"transformer.sender.{number}": sender for number, sender in enumerate(stated.transformer.sender)
+    }
+    for place, table in tables.items():
+        if any(places is not None for _, places in getattr(table, name)):
+            yield f"{place}.{name}: this is about {of_another}, and the channel reads {data_type}"
 
 
 _NO_CARRIER = (

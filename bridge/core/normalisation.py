@@ -1,7 +1,7 @@
-"""What a channel says about the values of its senders: default issuers, cleaned identifiers, words that mean no value.
+"""What a channel says about its senders: where they keep what, default issuers, cleaned identifiers, placeholders.
 
-It is applied to facts as they were read, before anything is compared. An identifier keeps the place it was read from; a
-value that nothing is said about stays as it is.
+All but the places is applied to facts as they were read, before anything is compared. An identifier keeps the place it
+was read from; a value that nothing is said about stays as it is.
 """
 
 import re
@@ -61,12 +61,14 @@ class ValueRules(Value):
     """`issuers` and `steps` by kind of identifier (`patient_id`, `accession_number`, …).
 
     An issuer is that of identifiers that state none; None leaves them without. Steps are written as in `STEP`, and
-    `placeholders` in capitals; None is for a sender of whom the channel says nothing else.
+    `placeholders` in capitals; None is for a sender of whom the channel says nothing else. `places` are HL7 paths or
+    DICOM attributes by what stands there (`accession_number`, …), in place of where the standards have it.
     """
 
     issuers: Mapping[str, Issuer | None] = {}
     steps: Mapping[str, tuple[str, ...]] = {}
     placeholders: frozenset[str] | None = None
+    places: Mapping[str, tuple[str, ...]] = {}
 
 
 class Sender(Value):
@@ -91,8 +93,17 @@ class Normalisation(Value):
                     issuers={**rules.issuers, **sender.rules.issuers},
                     steps={**rules.steps, **sender.rules.steps},
                     placeholders=rules.placeholders if sender.rules.placeholders is None else sender.rules.placeholders,
+                    places={**rules.places, **sender.rules.places},
                 )
         return rules
+
+
+def sender_of(fact: Fact, headers: Mapping[str, str]) -> Mapping[str, str | None]:
+    """What a message states of its sender, by the names of `Sender.when`."""
+    if isinstance(fact, Instance):
+        return {"calling_ae_title": headers.get("calling-aet", "").strip(), "station_name": fact.station_name}
+    source = fact.source
+    return {"sending_application": source.sending_application, "sending_facility": source.sending_facility}
 
 
 def normalised(fact: F, normalisation: Normalisation, headers: Mapping[str, str]) -> F:
@@ -100,7 +111,7 @@ def normalised(fact: F, normalisation: Normalisation, headers: Mapping[str, str]
 
     An identifier without a value is absent, which is not the same as deleted: what was known of an order stays.
     """
-    return _applied(fact, normalisation.rules_for(_sender(fact, headers)))
+    return _applied(fact, normalisation.rules_for(sender_of(fact, headers)))
 
 
 def names_nobody(fact: Fact) -> bool:
@@ -111,13 +122,6 @@ def names_nobody(fact: Fact) -> bool:
         case IdentityChange():
             return not (fact.patient_identifiers and fact.prior_identifiers)
     return False
-
-
-def _sender(fact: Fact, headers: Mapping[str, str]) -> Mapping[str, str | None]:
-    if isinstance(fact, Instance):
-        return {"calling_ae_title": headers.get("calling-aet", "").strip(), "station_name": fact.station_name}
-    source = fact.source
-    return {"sending_application": source.sending_application, "sending_facility": source.sending_facility}
 
 
 def _applied(stated: V, rules: ValueRules) -> V:

@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from msgspec.structs import replace
-
 from bridge.core.channel import Channel, DataType
 from bridge.core.errors import ConfigError
 from bridge.core.filtering import Condition, Place
 from bridge.core.model import Filtered, Instance
-from bridge.formats.dicom_values import attribute_tag, with_creators
+from bridge.formats.dicom_values import attribute_tag
 from bridge.formats.hl7 import Message, parse_path
 
 _PLACES = {DataType.HL7V2: Place.PATH, DataType.DICOM: Place.ATTRIBUTE}
@@ -41,26 +39,21 @@ def refused_message(message: Message, channel: Channel, headers: Mapping[str, st
     return Filtered(reason) if reason else None
 
 
-def attributes(channel: Channel) -> tuple[str, ...]:
-    """What has to be read of an object for its event and for the filter, as keywords and tags."""
-    asked = (one.place.partition(".")[0] for one in channel.filter.conditions(Place.ATTRIBUTE))
-    return (*channel.destination.attributes, *asked)
+def asked(channel: Channel) -> list[str]:
+    """The attributes that have to be read of an object for the sake of the filter."""
+    return [one.place.partition(".")[0] for one in channel.filter.conditions(Place.ATTRIBUTE)]
 
 
-def accepted(instance: Instance, channel: Channel, headers: Mapping[str, str]) -> Instance | Filtered:
-    """The object without what was read for the filter alone; or why the channel does not accept it."""
+def refused_object(instance: Instance, channel: Channel, headers: Mapping[str, str]) -> Filtered | None:
+    """Why the channel does not accept an object; None where it does."""
 
     def values(one: Condition) -> Sequence[str]:
         if one.kind is Place.HEADER:
             return [headers.get(one.place, "")]
         return list(_values(instance.dicom, _tags(one.place)))
 
-    if reason := channel.filter.refusal(values):
-        return Filtered(reason)
-    if not channel.filter.conditions(Place.ATTRIBUTE):
-        return instance
-    kept = {f"{tag:08X}" for tag in with_creators(attribute_tag(name) for name in channel.destination.attributes)}
-    return replace(instance, dicom={tag: said for tag, said in instance.dicom.items() if tag in kept})
+    reason = channel.filter.refusal(values)
+    return Filtered(reason) if reason else None
 
 
 def _tags(place: str) -> list[str]:

@@ -47,26 +47,26 @@ _PATH = re.compile(
 class Path(NamedTuple):
     """A place in a message, `SEG[occurrence]-field[repetition].component.subcomponent`, counted from 1 everywhere.
 
-    Occurrence and repetition are None where none is written.
+    What is not written is None.
     """
 
     segment: str
     occurrence: int | None
     field: int
     repetition: int | None
-    component: int
-    subcomponent: int
+    component: int | None
+    subcomponent: int | None
 
 
 @lru_cache(maxsize=1024)
 def parse_path(text: str) -> Path:
-    """`PID-3[2].4.1`, `ORC[2]-3`, `OBR-18`: a component that is left out is 1. Raises ValueError for anything else."""
+    """`PID-3[2].4.1`, `ORC[2]-3`, `OBR-18`. Raises ValueError for anything else."""
     found = _PATH.fullmatch(text)
     if not found:
         raise ValueError(f"not an HL7 path such as PID-3[2].4.1: {text!r}")
     name, *numbers = found.groups()
     occurrence, field, repetition, component, subcomponent = (int(number) if number else None for number in numbers)
-    return Path(name, occurrence, field or 1, repetition, component or 1, subcomponent or 1)
+    return Path(name, occurrence, field or 1, repetition, component, subcomponent)
 
 
 class Encoding:
@@ -228,7 +228,7 @@ class Message:
         name, occurrence, field, repetition, component, subcomponent = parse_path(path)
         segments = self.named(name)
         found = [
-            segment.value(field, number, component, subcomponent)
+            segment.value(field, number, component or 1, subcomponent or 1)
             for segment in (segments[occurrence - 1 : occurrence] if occurrence else segments)
             for number in ([repetition] if repetition else range(1, len(segment.repetitions(field)) + 1))
         ]
@@ -242,7 +242,7 @@ class Message:
         """
         name, occurrence, field, repetition, component, subcomponent = parse_path(path)
         segments = self.named(name)[(occurrence or 1) - 1 :]
-        return segments[0].value(field, repetition or 1, component, subcomponent) if segments else None
+        return segments[0].value(field, repetition or 1, component or 1, subcomponent or 1) if segments else None
 
 
 def parse(

@@ -3,15 +3,19 @@
 HL7 2.5.1 4.4 (ORM, OMG, OMI) and 7.3.1 (ORU), as loosely as senders keep to them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from bridge.core.errors import Invalid
-from bridge.core.model import Code, Identifier, OrderNumbers
-from bridge.formats.hl7 import Segment
+from bridge.core.model import Code, Identifier, OrderNumbers, Stated
+from bridge.formats.hl7 import Path, Segment, parse_path
 from bridge.formats.hl7_reader import Reader
-from bridge.formats.hl7_values import Said, code, distinct, entity, entity_of_pair, every, first, known
+from bridge.formats.hl7_values import Said, code, distinct, entity, entity_of_pair, every, first, known, stated
 
+T = TypeVar("T")
+
+_ORDER_NUMBERS = {2: "placer_order_number", 3: "filler_order_number"}
 _NOT_IMAGING = frozenset(("RXO", "ODS", "ODT", "RQD", "RQ1"))  # ORM^O01: pharmacy, diet, supply in the place of OBR
 
 
@@ -30,11 +34,19 @@ class Group:
     studies: list[Segment] = field(default_factory=list)  # ZDS
     observations: list[Segment] = field(default_factory=list)  # OBX
     not_imaging: str | None = None  # the segment that stands in the place of the OBR
+    others: dict[str, Segment] = field(default_factory=dict)  # the first of each further name
+    common: dict[str, Segment] = field(default_factory=dict)  # the same ahead of the patient's first group
 
     @property
     def timing(self) -> Segment | None:
         """The TQ1 that holds."""
         return next(iter(self.timings or self.order_timings), None)
+
+    def segment(self, name: str, procedure: Segment | None) -> Segment | None:
+        """The segment of this name that speaks of the group, or of one requested procedure of it (IPC)."""
+        own = {"PID": self.patient, "PV1": self.visit, "ORC": self.order, "OBR": self.detail, "TQ1": self.timing}
+        own |= {"IPC": procedure, "ZDS": next(iter(self.studies), None)}
+        return own[name] if name in own else self.others.get(name) or self.common.get(name)
 
     @property
     def where(self) -> str:
@@ -62,6 +74,8 @@ def groups(reader: Reader) -> list[Group]:
     patient: Segment | None = None
     visit: Segment | None = None
     ahead: list[Segment] = []
+    of_all: dict[str, Segment] = {}  # further segments ahead of the first patient, by name
+    common = of_all
     for segment in reader.message.segments:
         match segment.name:
             case "PID":
@@ -69,25 +83,27 @@ def groups(reader: Reader) -> list[Group]:
                     raise Invalid("hl7-no-patient", f"{segment.path} stands behind orders that may be its")
                 if patient and not (found and found[-1].patient is patient):
                     raise Invalid("hl7-several-patients", f"{patient.path} and {segment.path} stand before one order")
-                patient, visit, group = segment, None, None
+                patient, visit, group, common = segment, None, None, dict(of_all)
             case "PV1":
                 visit = segment
                 if group and not group.visit:
                     group.visit = visit
             case "ORC":
-                group = Group(patient, visit, segment)
+                group = Group(patient, visit, segment, common=common)
                 found.append(group)
             case "OBR":
                 if group is None or group.detail:
-                    group = _sharing(group) if group and group.order else Group(patient, visit)
+                    group = _sharing(group) if group and group.order else Group(patient, visit, common=common)
                     found.append(group)
                 group.detail = segment
             case "TQ1" if group:
                 (group.timings if group.detail else group.order_timings).append(segment)
             case "IPC" | "ZDS" | "OBX":
                 ahead.append(segment)
-            case name if group and name in _NOT_IMAGING:
-                group.not_imaging = name
+            case name:
+                if group and name in _NOT_IMAGING:
+                    group.not_imaging = name
+                (group.others if group else common).setdefault(name, segment)
         if group and ahead:
             group.add(ahead)
             ahead.clear()
@@ -98,11 +114,20 @@ def groups(reader: Reader) -> list[Group]:
 
 def _sharing(group: Group) -> Group:
     group.shares_order = True
-    return Group(group.patient, group.visit, group.order, shares_order=True, order_timings=group.order_timings)
+    return Group(
+        group.patient,
+        group.visit,
+        group.order,
+        shares_order=True,
+        order_timings=group.order_timings,
+        common=group.common,
+    )
 
 
 def order_number(reader: Reader, group: Group, number: int) -> Said[Identifier]:
     """ORC-2 or OBR-2, ORC-3 or OBR-3: the ORC's, but where it is shared by several OBR."""
+    if (name := _ORDER_NUMBERS[number]) in reader.places:
+        return first(*kept_identifiers(reader, group, name, ()))
     order, detail = (_only(reader, segment, number) for segment in (group.order, group.detail))
     if group.shares_order:
         return first(detail, order)
@@ -133,3 +158,57 @@ def requested_procedure(group: Group) -> Said[Code]:
     """OBR-44, else OBR-4, else what OBR-4 states in another coding system."""
     detail = group.detail
     return first(code(detail, 44), code(detail, 4), code(detail, 4, 4))
+
+
+# Where a channel says that its sender keeps what (`transformer.order`)
+
+
+def kept_identifiers(
+    reader: Reader, group: Group, name: str, usual: Iterable[Said[Identifier]], procedure: Segment | None = None
+) -> Iterable[Said[Identifier]]:
+    """The identifiers at the first of the stated places that has one; the usual ones where the channel states none.
+
+    A path without component reads the whole EI, with its issuer; one with a component only the value that stands there.
+    """
+
+    def read(segment: Segment, path: Path, repetition: int) -> Said[Identifier]:
+        if path.component is None:
+            return entity(segment, path.field, 0, repetition)
+        said = stated(segment, path.field, path.component, repetition, read=path.component)
+        return Identifier(said.value, said.where) if isinstance(said, Stated) else said
+
+    return _kept(reader, group, name, usual, procedure, read)
+
+
+def kept_values(
+    reader: Reader, group: Group, name: str, usual: Iterable[Said[Stated]], procedure: Segment | None = None
+) -> Iterable[Said[Stated]]:
+    """The values at the first of the stated places that has one; the usual ones where the channel states none."""
+
+    def read(segment: Segment, path: Path, repetition: int) -> Said[Stated]:
+        return stated(segment, path.field, path.component or 0, repetition, read=path.component or 1)
+
+    return _kept(reader, group, name, usual, procedure, read)
+
+
+def _kept(
+    reader: Reader,
+    group: Group,
+    name: str,
+    usual: Iterable[Said[T]],
+    procedure: Segment | None,
+    read: Callable[[Segment, Path, int], Said[T]],
+) -> Iterable[Said[T]]:
+    if name not in reader.places:
+        return usual
+    deleted = False
+    for path in map(parse_path, reader.places[name]):
+        segment = group.segment(path.segment, procedure)
+        if segment is None:
+            continue
+        repetitions = [path.repetition] if path.repetition else range(1, len(segment.repetitions(path.field)) + 1)
+        said = [read(segment, path, repetition) for repetition in repetitions]
+        if known(first(*said)):
+            return said
+        deleted = deleted or None in said
+    return [None] if deleted else []

@@ -12,7 +12,14 @@ from msgspec import UNSET
 
 from bridge.core.model import Code, OrderUpdate, ScheduledStep, Stated
 from bridge.formats.hl7 import Segment
-from bridge.formats.hl7_groups import Group, order_number, parent_order, requested_procedure
+from bridge.formats.hl7_groups import (
+    Group,
+    kept_identifiers,
+    kept_values,
+    order_number,
+    parent_order,
+    requested_procedure,
+)
 from bridge.formats.hl7_reader import Reader, written
 from bridge.formats.hl7_values import (
     Said,
@@ -71,13 +78,17 @@ def updates(reader: Reader, group: Group) -> Iterator[OrderUpdate]:
         deleted = _is_deleted(procedure)
         if deleted and _told(procedure) in kept:
             continue
-        step = None if deleted else _step(group, procedure, start)
+        step = None if deleted else _step(reader, group, procedure, start)
+        accession = [*(accessions[index] if procedure else ()), *more_accessions]
+        study = [*(studies[index] if procedure else ()), *more_studies]
         yield OrderUpdate(
             **(alike | {"order_control": "CA"} if deleted else alike),
-            accession_numbers=distinct([*(accessions[index] if procedure else ()), *more_accessions]),
-            study_instance_uids=distinct([*(studies[index] if procedure else ()), *more_studies]),
-            requested_procedure_id=first(stated(procedure, 2, 1), stated(detail, 19)),
-            modality=_modality(group, procedure),
+            accession_numbers=distinct(kept_identifiers(reader, group, "accession_number", accession, procedure)),
+            study_instance_uids=distinct(kept_values(reader, group, "study_instance_uid", study, procedure)),
+            requested_procedure_id=_one(
+                reader, group, procedure, "requested_procedure_id", stated(procedure, 2, 1), stated(detail, 19)
+            ),
+            modality=_modality(reader, group, procedure),
             scheduled_steps=(step,) if step else UNSET,
         )
 
@@ -101,15 +112,20 @@ def _priority(group: Group) -> Said[str]:
     return _PRIORITIES.get(said) if isinstance(said, str) else said
 
 
-def _modality(group: Group, procedure: Segment | None) -> Said[Stated]:
-    return first(stated(procedure, 5, 1), stated(group.detail, 24))
+def _one(reader: Reader, group: Group, procedure: Segment | None, name: str, *usual: Said[Stated]) -> Said[Stated]:
+    return first(*kept_values(reader, group, name, usual, procedure))
 
 
-def _step(group: Group, procedure: Segment | None, start: str | None) -> ScheduledStep | None:
+def _modality(reader: Reader, group: Group, procedure: Segment | None) -> Said[Stated]:
+    return _one(reader, group, procedure, "modality", stated(procedure, 5, 1), stated(group.detail, 24))
+
+
+def _step(reader: Reader, group: Group, procedure: Segment | None, start: str | None) -> ScheduledStep | None:
     """The scheduled step of an IPC, else of the OBR; none where nothing but a procedure is stated."""
     detail = group.detail
-    step_id = known(first(text(procedure, 4), text(detail, 20)))
-    modality = known(_modality(group, procedure))
+    stated_id = _one(reader, group, procedure, "scheduled_procedure_step_id", stated(procedure, 4), stated(detail, 20))
+    step_id = said.value if (said := known(stated_id)) else None
+    modality = known(_modality(reader, group, procedure))
     if not (step_id or modality or start):
         return None
     protocol: Said[Code]

@@ -3,6 +3,7 @@
 Warnings and paths name places, never values.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -32,11 +33,15 @@ _SEXES = {"F": "F", "M": "M", "O": "O", "A": "O", "N": "O"}  # table 0001 to PS3
 class Reader:
     """Reads one message; what is wrong with it is added to `warnings`.
 
-    `timezone` (IANA) is where the sender is, for times without an offset in a message whose MSH-7 has none either.
+    `timezone` (IANA) is where the sender is, for times without an offset in a message whose MSH-7 has none either;
+    `places` are the paths where the channel says that this sender keeps what.
     """
 
-    def __init__(self, message: Message, message_type: str, channel: str, timezone: str) -> None:
+    def __init__(
+        self, message: Message, message_type: str, channel: str, timezone: str, places: Mapping[str, Sequence[str]]
+    ) -> None:
         self.message = message
+        self.places = places
         self.warnings = list(message.warnings)
         header = message.segments[0]
         self._zone = offset(known(text(header, 7)) or "") or _zone(timezone)

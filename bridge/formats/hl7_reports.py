@@ -11,7 +11,14 @@ from bridge.core.errors import Invalid
 from bridge.core.limits import Limits
 from bridge.core.model import Report, Stated
 from bridge.formats.hl7 import Segment
-from bridge.formats.hl7_groups import Group, groups, order_number, requested_procedure
+from bridge.formats.hl7_groups import (
+    Group,
+    groups,
+    kept_identifiers,
+    kept_values,
+    order_number,
+    requested_procedure,
+)
 from bridge.formats.hl7_reader import Reader, written
 from bridge.formats.hl7_values import distinct, entity, every, first, known, stated, text
 
@@ -46,6 +53,9 @@ def _report(reader: Reader, group: Group) -> Report:
     accessions = [every(entity, procedure, 1, 1) for procedure in procedures]
     studies = [every(stated, study, 1, 1) for study in group.studies]
     studies += [every(stated, procedure, 3, 1) for procedure in procedures]
+    procedure_ids = [stated(detail, 19), *(stated(one, 2, 1) for one in procedures)]
+    accession = chain(every(entity, detail, 18, 0), *accessions)
+    study = chain(_observed_studies(reader, group), *studies)
     return Report(
         # OBR-22 comes last, as many senders leave it as it is when a report is corrected
         message_time=reader.message_time(otherwise=known(reported_at)),
@@ -53,9 +63,9 @@ def _report(reader: Reader, group: Group) -> Report:
         patient=reader.patient(group.patient),
         placer_order_number=known(order_number(reader, group, 2)),
         filler_order_number=known(order_number(reader, group, 3)),
-        accession_numbers=known(distinct(chain(every(entity, detail, 18, 0), *accessions))) or (),
-        requested_procedure_id=known(first(stated(detail, 19), *(stated(one, 2, 1) for one in procedures))),
-        study_instance_uids=known(distinct(chain(_observed_studies(reader, group), *studies))) or (),
+        accession_numbers=known(distinct(kept_identifiers(reader, group, "accession_number", accession))) or (),
+        requested_procedure_id=known(first(*kept_values(reader, group, "requested_procedure_id", procedure_ids))),
+        study_instance_uids=known(distinct(kept_values(reader, group, "study_instance_uid", study))) or (),
         result_status=status.upper() if status else None,
         reported_at=known(written(reported_at)),
         procedure=known(requested_procedure(group)),

@@ -51,9 +51,14 @@ def text(segment: Segment | None, field: int, component: int = 1, repetition: in
     return _text(segment.encoding, components[component - 1])
 
 
-def stated(segment: Segment | None, field: int, component: int = 0, repetition: int = 1) -> Said[Stated]:
-    """The first component of a field. `component` is what its path names: 0 where the field's type has only one."""
-    value = text(segment, field, 1, repetition)
+def stated(
+    segment: Segment | None, field: int, component: int = 0, repetition: int = 1, *, read: int = 1
+) -> Said[Stated]:
+    """One component of a field, the first unless `read` says which.
+
+    `component` is what its path names: 0 where the field's type has only one.
+    """
+    value = text(segment, field, read, repetition)
     if segment is None or not isinstance(value, str):
         return _empty(value)
     if not _is_usable(value):

@@ -4,7 +4,7 @@ First a message is taken out of its envelope (`contents`), then read (`read`): o
 alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.message import Message as Header
 from enum import StrEnum
 
@@ -14,15 +14,26 @@ from bridge.core.channel import READ_MESSAGES, Channel, DataType
 from bridge.core.errors import ConfigError, Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.core.model import Filtered, Instance, Reading
-from bridge.core.normalisation import Normalisation, names_nobody, normalised
+from bridge.core.normalisation import Normalisation, names_nobody, normalised, sender_of
 from bridge.core.ports import Inbound
 from bridge.core.struct import Value
-from bridge.formats import dicom_json, dicom_xml, filters, hl7, hl7_batches, hl7_charsets, hl7_xml, references
+from bridge.formats import (
+    dicom_json,
+    dicom_xml,
+    filters,
+    hl7,
+    hl7_batches,
+    hl7_charsets,
+    hl7_xml,
+    places,
+    references,
+)
 from bridge.formats.dicom import read_instance
-from bridge.formats.dicom_values import attribute_tag
+from bridge.formats.dicom_values import attribute_tag, with_creators
 from bridge.formats.dicom_writing import Part10
 from bridge.formats.encodings import decoded, from_base64, is_charset, looks_like_base64
 from bridge.formats.hl7_messages import read_message
+from bridge.formats.hl7_values import known, text
 
 
 class Form(StrEnum):
@@ -91,7 +102,8 @@ def mistakes(channel: Channel) -> list[str]:
             attribute_tag(name)
         except ConfigError as error:
             found.append(f"{channel.name}: destinations.attributes: {error}")
-    return found + [f"{channel.name}: filter: {mistake}" for mistake in filters.mistakes(channel)]
+    found += [f"{channel.name}: filter: {mistake}" for mistake in filters.mistakes(channel)]
+    return found + [f"{channel.name}: transformer: {mistake}" for mistake in places.mistakes(channel)]
 
 
 def contents(inbound: Inbound, data_type: DataType, limits: Limits = DEFAULT_LIMITS) -> list[Content]:
@@ -212,13 +224,14 @@ def _read_hl7(content: Content, channel: Channel, limits: Limits) -> Reading | F
         channel=channel.name,
         accepted=channel.message_types,
         timezone=channel.source.timezone,
+        places=_places_in(message, channel),
         limits=limits,
     )
 
 
 def _read_part10(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
     try:
-        attributes, whole = filters.attributes(channel), content.whole
+        attributes, whole = _attributes(channel), content.whole
         instance = read_instance(content.body, attributes=attributes, limits=limits, whole=whole)
     except Invalid as error:
         if error.code == "dicom-truncated" and not content.whole:
@@ -237,14 +250,36 @@ def _read_dicom_xml(content: Content, channel: Channel, limits: Limits) -> Readi
 
 def _read_written(content: Content, written: Part10, channel: Channel, limits: Limits) -> Reading | Filtered:
     """An object in another serialisation, read as the Part 10 file that says the same."""
-    instance = read_instance(written.body, attributes=filters.attributes(channel), limits=limits)
+    instance = read_instance(written.body, attributes=_attributes(channel), limits=limits)
     instance = replace(instance, transfer_syntax_uid=written.transfer_syntax_uid)
     return _accepted(content, channel, instance, written.warnings)
 
 
 def _accepted(content: Content, channel: Channel, read: Instance, warnings: tuple[str, ...] = ()) -> Reading | Filtered:
-    instance = filters.accepted(read, channel, content.message.headers)
-    return instance if isinstance(instance, Filtered) else Reading((instance,), (*warnings, *instance.warnings))
+    headers = content.message.headers
+    if refused := filters.refused_object(read, channel, headers):
+        return refused
+    instance = read
+    if rules := channel.normalisation:
+        instance = places.kept(read, rules.rules_for(sender_of(read, headers)).places)
+    if len(_attributes(channel)) > len(channel.destination.attributes):
+        kept = {f"{tag:08X}" for tag in with_creators(map(attribute_tag, channel.destination.attributes))}
+        instance = replace(instance, dicom={tag: said for tag, said in instance.dicom.items() if tag in kept})
+    return Reading((instance,), (*warnings, *instance.warnings))
+
+
+def _attributes(channel: Channel) -> tuple[str, ...]:
+    """What has to be read of an object: for its event, for the filter, and where its sender keeps numbers."""
+    return (*channel.destination.attributes, *filters.asked(channel), *places.asked(channel))
+
+
+def _places_in(message: hl7.Message, channel: Channel) -> Mapping[str, Sequence[str]]:
+    """Where the sender of an HL7 message keeps what."""
+    if channel.normalisation is None:
+        return {}
+    header = message.segments[0]
+    stated = {"sending_application": known(text(header, 3)), "sending_facility": known(text(header, 4))}
+    return channel.normalisation.rules_for(stated).places
 
 
 _READERS: dict[Form, Callable[[Content, Channel, Limits], Reading | Filtered]] = {
