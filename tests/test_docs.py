@@ -22,7 +22,7 @@ from bridge.core.identifiers import PERSON_TYPES, PLACEHOLDERS
 from bridge.core.instance_number import Flag, Status
 from bridge.core.limits import Limits
 from bridge.core.rules import DERIVED_MODALITIES, RULES
-from bridge.formats import hl7_charsets
+from bridge.formats import hl7_charsets, places
 from bridge.formats.reading import mistakes
 from bridge.schema import event_schema
 from bridge.store.store import Store
@@ -295,6 +295,11 @@ def test_the_channel_file_with_every_part_can_be_loaded(tmp_path: Path) -> None:
     assert channel.source.timezone == "Europe/Berlin"
     assert channel.normalisation is not None
     assert channel.hold_for == 2 * 24 * 3600
+
+
+@pytest.mark.parametrize("usual", places.USUAL.values(), ids=places.USUAL)
+def test_the_usual_places_are_those_of_the_conformance_statement(usual: tuple[str, ...]) -> None:
+    assert any(cells[1] == ", ".join(usual) for cells in rows("docs/conformance.md"))
 
 
 def test_what_is_to_be_done_after_a_restore_gives_the_database_a_new_epoch(database_url: str) -> None:

@@ -16,8 +16,8 @@ from bridge.formats.dicom_values import attribute_tag
 from bridge.formats.hl7 import Path, parse_path
 from bridge.formats.lost_characters import LOST
 
-# Where IHE RAD-4 and HL7 2.5.1 have it, component apart (docs/conformance.md).
-_USUAL = {
+# Where IHE RAD-4 and HL7 2.5.1 have it: the field, of which the first component is read.
+USUAL = {
     "placer_order_number": ("ORC-2", "OBR-2"),
     "filler_order_number": ("ORC-3", "OBR-3"),
     "accession_number": ("IPC-1", "OBR-18"),
@@ -55,7 +55,7 @@ def _mistake(data_type: DataType, name: str, place: str) -> str | None:
 
 def _read_twice(rules: ValueRules) -> Iterator[str]:
     """A field that a channel takes for one thing is another one as well, unless the channel says where that is kept."""
-    read = [(name, place) for name, places in {**_USUAL, **rules.places}.items() for place in places]
+    read = [(name, place) for name, places in {**USUAL, **rules.places}.items() for place in places]
     for (name, place), (other, another) in combinations(read, 2):
         if name != other and _overlap(parse_path(place), parse_path(another)):
             yield f"{place} would be read as {name} and as {other}: say where each is kept, [] for nowhere"
