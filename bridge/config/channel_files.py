@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -16,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from bridge.config.python_hooks import change
 from bridge.config.stated import Duration, mistakes, toml
 from bridge.core.channel import (
     DEFAULT_ATTRIBUTES,
@@ -229,6 +231,7 @@ class _TransformerFile(_Part):
     issuers: _IssuersFile = _IssuersFile()
     normalise: _NormaliseFile = _NormaliseFile()
     placeholders: _Words = []
+    python: Annotated[Any, BeforeValidator(change), WithJsonSchema({"type": "string"})] = None
     sender: list[_SenderFile] = []
 
 
@@ -362,6 +365,7 @@ def _channel(file: Path) -> list[Channel]:
             normalisation=_normalisation(stated.transformer),
             settle_after=None if settle_after is None else settle_after.total_seconds(),
             hold_for=None if hold_for is None else hold_for.total_seconds(),
+            change=stated.transformer.python,
         )
     ]
 

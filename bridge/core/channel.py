@@ -1,9 +1,10 @@
 """An integration channel: where messages come from, which are accepted, and where the events go."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 from bridge.core.filtering import Filter
+from bridge.core.model import Fact
 from bridge.core.normalisation import Normalisation
 from bridge.core.struct import Value
 
@@ -56,6 +57,10 @@ class DataType(StrEnum):
     DICOM = "DICOM"
 
 
+# What a site's own Python makes of one fact of a message with these AMQP headers; None leaves it out.
+Change = Callable[[Fact, Mapping[str, str]], Fact | None]
+
+
 class Source(Value):
     """The RabbitMQ queue that a channel reads from, and how it reads what comes."""
 
@@ -103,6 +108,7 @@ class Channel(Value):
     normalisation: Normalisation | None = None  # None: nothing is said about values
     settle_after: float | None = None  # seconds; None: that of the settings
     hold_for: float | None = None  # seconds; None: that of the settings
+    change: Change | None = None  # the site's own Python
 
     def publishes(self, event: str) -> bool:
         """Whether events of this name (`instance.pending`) leave through the channel."""

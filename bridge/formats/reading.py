@@ -10,10 +10,10 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from bridge.core.channel import READ_MESSAGES, Channel, DataType
+from bridge.core.channel import READ_MESSAGES, Change, Channel, DataType
 from bridge.core.errors import ConfigError, Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
-from bridge.core.model import Filtered, Instance, Reading
+from bridge.core.model import Fact, Filtered, Instance, Reading
 from bridge.core.normalisation import Normalisation, names_nobody, normalised, sender_of
 from bridge.core.ports import Inbound
 from bridge.core.struct import Value
@@ -154,10 +154,12 @@ def read(content: Content, channel: Channel, limits: Limits = DEFAULT_LIMITS) ->
     Raises:
         Invalid: it cannot be read; code and reason say why, and hold no value of it.
     """
-    said = _READERS[content.form](content, channel, limits)
-    if channel.normalisation is None or isinstance(said, Filtered):
-        return said
-    return _normalised(said, channel.normalisation, content.message.headers)
+    said, headers = _READERS[content.form](content, channel, limits), content.message.headers
+    if channel.normalisation and isinstance(said, Reading):
+        said = _normalised(said, channel.normalisation, headers)
+    if channel.change and isinstance(said, Reading):
+        said = _changed(said, channel.change, headers)
+    return said
 
 
 def read_or_refused(
@@ -215,6 +217,22 @@ def _normalised(said: Reading, rules: Normalisation, headers: Mapping[str, str])
     if len(kept) == len(facts):
         return Reading(kept, said.warnings)
     return Reading(kept, (*said.warnings, "by the channel's rules no identifier of a patient is a value: not read"))
+
+
+def _changed(said: Reading, change: Change, headers: Mapping[str, str]) -> Reading | Filtered:
+    """What the site's own Python makes of it. What is wrong with that fails the message; no value of it is told."""
+    kept: list[Fact] = []
+    for fact in said.facts:
+        try:
+            now = change(fact, headers)
+        except Exception as error:  # noqa: BLE001 - somebody else's code
+            raise Invalid("python-hook", f"transformer.python failed on it ({type(error).__name__})") from None
+        if now is not None and type(now) is not type(fact):
+            raise Invalid("python-hook", f"transformer.python returned {type(now).__name__} for {type(fact).__name__}")
+        kept += [now] if now is not None else []
+    if said.facts and not kept:
+        return Filtered("left out by transformer.python")
+    return Reading(tuple(kept), said.warnings)
 
 
 def _read_hl7(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
