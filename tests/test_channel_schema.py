@@ -63,6 +63,6 @@ def test_a_mistake_is_seen_in_the_editor_already(lines: str) -> None:
 def test_what_an_editor_offers_is_what_there_is() -> None:
     text = json.dumps(channel_schema())
     assert "null" not in text
-    source = channel_schema()["$defs"]["_SourceFile"]["properties"]
+    source = channel_schema()["$defs"]["SourceFile"]["properties"]
     assert source["charset"] == {"default": "ISO-8859-1", "type": "string"}
     assert source["data_type"] == {"$ref": "#/$defs/DataType"}

@@ -14,7 +14,7 @@ import typer
 from pydantic import SecretStr
 
 from bridge import __version__, app, cli
-from bridge.config import Settings, channel_files, load_channels
+from bridge.config import Settings, channel_file_schema, load_channels
 from bridge.core.channel import DEFAULT_ATTRIBUTES, READ_MESSAGES
 from bridge.core.decision import CONTRADICTIONS, Verdict
 from bridge.core.events import EVENTS
@@ -114,7 +114,7 @@ def channel_keys(
             yield f"{place}{name}", stated.get("default")
 
 
-_CHANNEL_FILE = channel_files._ChannelFile.model_json_schema()
+_CHANNEL_FILE = channel_file_schema()
 
 
 @pytest.mark.parametrize(("key", "default"), list(channel_keys(_CHANNEL_FILE, _CHANNEL_FILE, set())))

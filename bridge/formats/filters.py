@@ -8,7 +8,8 @@ from bridge.core.errors import ConfigError
 from bridge.core.filtering import Condition, Place
 from bridge.core.model import Filtered, Instance
 from bridge.formats.dicom_values import attribute_tag
-from bridge.formats.hl7 import Message, parse_path
+from bridge.formats.hl7 import Message
+from bridge.formats.hl7_paths import parse_path
 
 _PLACES = {DataType.HL7V2: Place.PATH, DataType.DICOM: Place.ATTRIBUTE}
 

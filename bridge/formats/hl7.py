@@ -8,11 +8,11 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import NamedTuple
 
 from bridge.core.errors import Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.formats import hl7_charsets, hl7_iso2022
+from bridge.formats.hl7_paths import parse_path
 from bridge.formats.lost_characters import LOST
 
 HL7_NULL = '""'
@@ -38,35 +38,6 @@ _BYTES_AHEAD = b" \t\r\n\0\x0b\x1c" + codecs.BOM_UTF8
 _PADDING_NUL = re.compile(r"(?<=[\r !-/:-@\[-`{-~])\0+|\0+(?=[\r !-/:-@\[-`{-~]|\Z)|\A\0+")
 _MOST_PARTS = 999  # splits of a repetition or component; what a path cannot reach stays in one piece
 _MOST_NAMED = 10  # segments, in the warnings of one message
-_PATH = re.compile(
-    r"([A-Z][A-Z0-9]{2})(?:\[([1-9][0-9]{0,3})\])?-([1-9][0-9]{0,2})(?:\[([1-9][0-9]{0,3})\])?"
-    r"(?:\.([1-9][0-9]{0,2}))?(?:\.([1-9][0-9]{0,2}))?"
-)
-
-
-class Path(NamedTuple):
-    """A place in a message, `SEG[occurrence]-field[repetition].component.subcomponent`, counted from 1 everywhere.
-
-    What is not written is None.
-    """
-
-    segment: str
-    occurrence: int | None
-    field: int
-    repetition: int | None
-    component: int | None
-    subcomponent: int | None
-
-
-@lru_cache(maxsize=1024)
-def parse_path(text: str) -> Path:
-    """`PID-3[2].4.1`, `ORC[2]-3`, `OBR-18`. Raises ValueError for anything else."""
-    found = _PATH.fullmatch(text)
-    if not found:
-        raise ValueError(f"not an HL7 path such as PID-3[2].4.1: {text!r}")
-    name, *numbers = found.groups()
-    occurrence, field, repetition, component, subcomponent = (int(number) if number else None for number in numbers)
-    return Path(name, occurrence, field or 1, repetition, component, subcomponent)
 
 
 class Encoding:

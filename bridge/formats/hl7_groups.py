@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from bridge.core.errors import Invalid
 from bridge.core.model import Code, Identifier, OrderNumbers, Stated
-from bridge.formats.hl7 import Path, Segment, parse_path
+from bridge.formats.hl7 import Segment
+from bridge.formats.hl7_paths import Path, parse_path
 from bridge.formats.hl7_reader import Reader
 from bridge.formats.hl7_values import Said, code, distinct, entity, entity_of_pair, every, first, known, stated
 

@@ -13,7 +13,7 @@ from bridge.core.errors import ConfigError
 from bridge.core.model import Identifier, Instance
 from bridge.core.normalisation import ValueRules
 from bridge.formats.dicom_values import attribute_tag
-from bridge.formats.hl7 import Path, parse_path
+from bridge.formats.hl7_paths import Path, parse_path
 from bridge.formats.lost_characters import LOST
 
 # Where IHE RAD-4 and HL7 2.5.1 have it: the field, of which the first component is read.

@@ -7,7 +7,8 @@ import pytest
 
 from bridge.core.errors import Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
-from bridge.formats.hl7 import HL7_NULL, parse, parse_path
+from bridge.formats.hl7 import HL7_NULL, parse
+from bridge.formats.hl7_paths import parse_path
 
 MEBIBYTE = 1024 * 1024
 FACTOR = 10  # of the message's size, beside 16 MiB
