@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bridge.amqp import DEAD, Consumer, Publisher, SourceQueue, Topology, declare
-from bridge.config import Settings, channels_place, load_channels
+from bridge.config import Settings, channels_place, load_channels, placed
 from bridge.core.channel import Channel
 from bridge.core.errors import ConfigError, Refused, Unavailable
 from bridge.core.publishing import Origin
@@ -53,7 +53,7 @@ def checked_channels(place: Path) -> list[Channel]:
         ConfigError: every mistake in every file.
     """
     channels = load_channels(place)
-    mistakes = [mistake for channel in channels for mistake in reading.mistakes(channel)]
+    mistakes = [placed(channel, key, said) for channel in channels for key, said in reading.mistakes(channel)]
     if mistakes:
         raise ConfigError(*mistakes)
     return channels

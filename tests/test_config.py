@@ -1,5 +1,6 @@
 """Settings and channel files: precedence, and every mistake at once with its place."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -183,9 +184,9 @@ def test_mistakes_of_all_channel_files_are_reported_with_file_and_key(tmp_path: 
     with pytest.raises(ConfigError) as failure:
         load_channels(tmp_path)
     text = str(failure.value)
-    assert "a.toml: source.prefech: unknown key; did you mean prefetch?" in text
-    assert "a.toml: source.type" in text
-    assert "b.toml: filter.message_types.0" in text
+    assert "a.toml:6: source.prefech: unknown key; did you mean prefetch?" in text
+    assert "a.toml:7: source.type" in text
+    assert "b.toml:7: filter.message_types.0" in text
     assert "c.toml: " in text
 
 
@@ -231,10 +232,12 @@ def test_a_channel_says_what_values_mean_the_most_specific_sender_last(tmp_path:
             Sender(
                 {"sending_facility": "NORTH"},
                 ValueRules(steps={"requested_procedure_id": ()}, placeholders=frozenset()),
+                number=1,
             ),
             Sender(
                 {"sending_application": "RADIMS", "sending_facility": "NORTH"},
                 ValueRules(issuers={"patient_id": None}),
+                number=0,
             ),
         ),
     )
@@ -305,7 +308,7 @@ def test_a_mistake_in_a_channel_file_is_reported_with_its_key(tmp_path: Path, li
     with pytest.raises(ConfigError) as failure:
         load_channels(tmp_path)
     assert len(failure.value.mistakes) == 1
-    assert f"a.toml: {mistake}" in str(failure.value)
+    assert re.search(rf"a\.toml:\d+: {re.escape(mistake)}", str(failure.value))
 
 
 def test_two_channels_cannot_read_one_queue(tmp_path: Path) -> None:
@@ -338,7 +341,7 @@ def test_a_character_set_that_hl7_is_not_read_in_is_a_mistake(tmp_path: Path, na
 )
 def test_instance_number_cannot_be_mapped_to_an_hl7_field(tmp_path: Path, lines: str) -> None:
     (tmp_path / "a.toml").write_text(CHANNEL + lines + "\n")
-    with pytest.raises(ConfigError, match=r"a.toml: transformer\..*HL7 v2 has no field"):
+    with pytest.raises(ConfigError, match=r"a.toml:7: transformer\..*HL7 v2 has no field"):
         load_channels(tmp_path)
 
 

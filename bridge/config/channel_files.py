@@ -8,15 +8,21 @@ from typing import Any
 from pydantic import ValidationError
 
 from bridge.config.channel_tables import MODELS, STATED, ChannelFile, SenderFile, TransformerFile
-from bridge.config.stated import mistakes, toml
+from bridge.config.stated import mistake, mistakes, toml
 from bridge.core.channel import Channel, DataType, Destination, Example, Source
-from bridge.core.errors import ConfigError
+from bridge.core.errors import ConfigError, Key, Mistake
 from bridge.core.filtering import Filter
 from bridge.core.model import Issuer
 from bridge.core.normalisation import Normalisation, Sender, ValueRules
 
 # 500 objects of 512 KB were 285 MB in memory (DESIGN 7).
 _PREFETCH = {DataType.HL7V2: 500, DataType.DICOM: 64}
+
+
+def placed(channel: Channel, key: Key, said: str) -> str:
+    """What is wrong about a key of a channel's file, with its line."""
+    file = Path(channel.folder) / f"{channel.name}.toml"
+    return mistake(str(file), file.read_text(), key, said)
 
 
 def channel_file_schema() -> dict[str, Any]:
@@ -50,17 +56,18 @@ def load_channels(place: Path) -> list[Channel]:
 
 def _channel(file: Path) -> list[Channel]:
     try:
-        table = toml(file.read_bytes(), str(file))
+        body = file.read_bytes()
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from None
+    table, text = toml(body, str(file)), body.decode()
     if key := _mapped_instance_number(table):
-        raise ConfigError(f"{file}: {key}: {_NO_CARRIER}")
+        raise ConfigError(mistake(str(file), text, key, _NO_CARRIER))
     try:
         stated = ChannelFile.model_validate(table)
     except ValidationError as error:
-        raise ConfigError(*mistakes(error, str(file), MODELS)) from None
+        raise ConfigError(*mistakes(error, str(file), MODELS, text)) from None
     if wrong := list(_mistaken_tables(stated)):
-        raise ConfigError(*(f"{file}: {mistake}" for mistake in wrong))
+        raise ConfigError(*(mistake(str(file), text, key, said) for key, said in wrong))
     if not stated.enabled:
         return []
     source, destination = stated.source, stated.destinations[0]
@@ -101,7 +108,7 @@ def _channel(file: Path) -> list[Channel]:
 def _normalisation(stated: TransformerFile) -> Normalisation | None:
     """The rules of a channel, the most specific sender last; None where it has none."""
     rules = _value_rules(stated)
-    senders = [Sender(_when(sender), _value_rules(sender)) for sender in stated.sender]
+    senders = [Sender(_when(one), _value_rules(one), number) for number, one in enumerate(stated.sender)]
     said = (*rules.issuers.values(), *rules.steps.values(), rules.placeholders)
     if not (senders or rules.places or any(said)):
         return None
@@ -128,23 +135,23 @@ def _when(sender: SenderFile) -> dict[str, str]:
     return {name: value for name, value in sender.when if value is not None}
 
 
-def _mistaken_tables(stated: ChannelFile) -> Iterator[str]:
+def _mistaken_tables(stated: ChannelFile) -> Iterator[Mistake]:
     data_type, seen = stated.source.data_type, []
     known = STATED[data_type]
     for number, sender in enumerate(stated.transformer.sender):
-        place, when = f"transformer.sender.{number}.when", _when(sender)
+        key: Key = ("transformer", "sender", number, "when")
+        when = _when(sender)
         if not when or not set(when) <= set(known):
-            yield f"{place}: of {data_type} name {' or '.join(known)}, or both"
+            yield key, f"of {data_type} name {' or '.join(known)}, or both"
         if when in seen:
-            yield f"{place}: stated twice"
+            yield key, "stated twice"
         seen.append(when)
     of_another, name = (DataType.DICOM, "object") if data_type is DataType.HL7V2 else (DataType.HL7V2, "order")
-    tables = {"transformer": stated.transformer} | {
-        f"transformer.sender.{number}": sender for number, sender in enumerate(stated.transformer.sender)
-    }
+    tables: dict[Key, TransformerFile | SenderFile] = {("transformer",): stated.transformer}
+    tables |= {("transformer", "sender", number): sender for number, sender in enumerate(stated.transformer.sender)}
     for place, table in tables.items():
         if any(places is not None for _, places in getattr(table, name)):
-            yield f"{place}.{name}: this is about {of_another}, and the channel reads {data_type}"
+            yield (*place, name), f"this is about {of_another}, and the channel reads {data_type}"
 
 
 _NO_CARRIER = (
@@ -154,13 +161,13 @@ _NO_CARRIER = (
 _INSTANCE_NUMBER = {"instancenumber", "00200013"}
 
 
-def _mapped_instance_number(table: dict[str, Any], place: str = "") -> str | None:
+def _mapped_instance_number(table: dict[str, Any], place: Key = ()) -> Key | None:
     """The key by which a channel maps Instance Number, other than as an attribute that a destination carries."""
     for key, value in table.items():
-        where = f"{place}{key}"
+        where = (*place, key)
         for name in (key, value):
             if isinstance(name, str) and re.sub(r"[^a-z0-9]", "", name.lower()) in _INSTANCE_NUMBER:
                 return where
-        if isinstance(value, dict) and (found := _mapped_instance_number(value, f"{where}.")):
+        if isinstance(value, dict) and (found := _mapped_instance_number(value, where)):
             return found
     return None

@@ -116,9 +116,11 @@ def load_scenarios(place: Path) -> list[Scenario]:
     found: list[str] = []
     for file in sorted(place.glob("scenarios/*/scenario.toml")):
         try:
-            scenarios.append(Scenario.model_validate({**toml(file.read_bytes(), str(file)), "folder": file.parent}))
+            body = file.read_bytes()
+            scenarios.append(Scenario.model_validate({**toml(body, str(file)), "folder": file.parent}))
         except ValidationError as error:
-            found += mistakes(error, str(file), (Scenario, Step, ExpectedStudy, PersonLinks, PersonUnmerges))
+            models = (Scenario, Step, ExpectedStudy, PersonLinks, PersonUnmerges)
+            found += mistakes(error, str(file), models, body.decode())
         except ConfigError as error:
             found += error.mistakes
     if found:

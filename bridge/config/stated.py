@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ValidationError, WithJsonSchema
 
-from bridge.core.errors import ConfigError
+from bridge.config.toml_lines import line_of
+from bridge.core.errors import ConfigError, Key
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -49,17 +50,23 @@ def meant(unknown: str, known: Iterable[str]) -> str:
     return f"; did you mean {nearest[0]}?" if nearest else ""
 
 
-def mistakes(error: ValidationError, place: str, models: Iterable[type[BaseModel]]) -> Sequence[str]:
+def mistakes(error: ValidationError, file: str, models: Iterable[type[BaseModel]], text: str = "") -> Sequence[str]:
     """One line for each mistake, with its key; never the value, which may be a secret.
 
-    `models` are those whose keys an unknown one may have been meant for.
+    `models` are those whose keys an unknown one may have been meant for; `text` is what the file holds, where it is the
+    only one that can be wrong.
     """
     known = [name for model in models for name in model.model_fields]
     lines = []
     for found in error.errors(include_input=False, include_url=False):
-        key = ".".join(str(part) for part in found["loc"])
+        said = found["msg"].removeprefix("Value error, ")
         if found["type"] == "extra_forbidden":
-            lines.append(f"{place}: {key}: unknown key{meant(key.rpartition('.')[2], known)}")
-        else:
-            lines.append(f"{place}: {key}: {found['msg'].removeprefix('Value error, ')}")
+            said = f"unknown key{meant(str(found['loc'][-1]), known)}"
+        lines.append(mistake(file, text, found["loc"], said))
     return lines
+
+
+def mistake(file: str, text: str, key: Key, said: str) -> str:
+    """What is wrong about a key, as `FILE:LINE: KEY: …`, so that terminals and editors find it."""
+    line = line_of(text, key)
+    return f"{file}{f':{line}' if line else ''}: {'.'.join(map(str, key))}: {said}"

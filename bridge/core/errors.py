@@ -7,6 +7,11 @@ BridgeError
 └── ConfigError   settings, a channel file, a schema or an existing queue is not what it has to be
 """
 
+from typing import TypeAlias
+
+Key: TypeAlias = tuple[str | int, ...]  # of a settings or channel file: ("transformer", "sender", 0, "when")
+Mistake: TypeAlias = tuple[Key, str]  # a key, and what is wrong about it
+
 
 class BridgeError(Exception):
     """Anything that the bridge itself reports."""

@@ -72,10 +72,14 @@ class ValueRules(Value):
 
 
 class Sender(Value):
-    """What differs for one sender: all that `when` names must be equal (`sending_application`, `station_name`, …)."""
+    """What differs for one sender: all that `when` names must be equal (`sending_application`, `station_name`, …).
+
+    `number` is its place in the channel file, from 0.
+    """
 
     when: Mapping[str, str]
     rules: ValueRules
+    number: int = 0
 
 
 class Normalisation(Value):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bridge.core.channel import Channel, DataType
-from bridge.core.errors import ConfigError
+from bridge.core.errors import ConfigError, Mistake
 from bridge.core.filtering import Condition, Place
 from bridge.core.model import Filtered, Instance
 from bridge.formats.dicom_values import attribute_tag
@@ -14,20 +14,21 @@ from bridge.formats.hl7_paths import parse_path
 _PLACES = {DataType.HL7V2: Place.PATH, DataType.DICOM: Place.ATTRIBUTE}
 
 
-def mistakes(channel: Channel) -> Iterator[str]:
+def mistakes(channel: Channel) -> Iterator[Mistake]:
     """What is wrong about the places of the channel's conditions."""
-    data_type = channel.source.data_type
-    for kind in (Place.PATH, Place.ATTRIBUTE):
-        for one in channel.filter.conditions(kind):
+    wanted = _PLACES[channel.source.data_type]
+    for name, conditions in (("accept", channel.filter.accept), ("reject", channel.filter.reject)):
+        for number, one in enumerate(conditions):
+            key = ("filter", name, number, str(one.kind))
             try:
-                if kind is not _PLACES[data_type]:
-                    yield f"{kind} {one.place}: of {data_type} write {_PLACES[data_type]}"
-                elif kind is Place.PATH:
+                if one.kind not in (wanted, Place.HEADER):
+                    yield key, f"of {channel.source.data_type} write {wanted}"
+                elif one.kind is Place.PATH:
                     parse_path(one.place)
-                else:
+                elif one.kind is Place.ATTRIBUTE:
                     _tags(one.place)
             except (ConfigError, ValueError) as error:
-                yield str(error)
+                yield key, str(error)
 
 
 def refused_message(message: Message, channel: Channel, headers: Mapping[str, str]) -> Filtered | None:

@@ -9,7 +9,7 @@ from itertools import combinations
 from msgspec.structs import replace
 
 from bridge.core.channel import Channel, DataType
-from bridge.core.errors import ConfigError
+from bridge.core.errors import ConfigError, Key, Mistake
 from bridge.core.model import Identifier, Instance
 from bridge.core.normalisation import ValueRules
 from bridge.formats.dicom_values import attribute_tag
@@ -28,28 +28,39 @@ USUAL = {
 }
 
 
-def mistakes(channel: Channel) -> Iterator[str]:
+def mistakes(channel: Channel) -> Iterator[Mistake]:
     """What is wrong about the places of a channel and its senders."""
-    if channel.normalisation is None:
+    rules = channel.normalisation
+    if rules is None:
         return
-    senders = channel.normalisation.senders
-    rules = [channel.normalisation.rules, *(sender.rules for sender in senders)]
-    stated = {(name, place) for one in rules for name, places in one.places.items() for place in places}
-    found = [mistake for name, place in sorted(stated) if (mistake := _mistake(channel.source.data_type, name, place))]
-    if not found and channel.source.data_type is DataType.HL7V2:
-        effective = [rules[0], *(channel.normalisation.rules_for(sender.when) for sender in senders)]
-        found = [mistake for one in effective for mistake in _read_twice(one)]
-    yield from dict.fromkeys(found)
+    table = "order" if channel.source.data_type is DataType.HL7V2 else "object"
+    stated: list[tuple[Key, ValueRules, ValueRules]] = [
+        (("transformer", table), rules.rules, rules.rules),
+        *(
+            (("transformer", "sender", sender.number, table), sender.rules, rules.rules_for(sender.when))
+            for sender in rules.senders
+        ),
+    ]
+    found: list[Mistake] = [
+        ((*key, name), said)
+        for key, own, _ in stated
+        for name, places in own.places.items()
+        for place in places
+        if (said := _mistake(channel.source.data_type, place))
+    ]
+    if not found and table == "order":
+        found = [(key, said) for key, own, all_ in stated if own.places for said in _read_twice(all_)]
+    yield from found
 
 
-def _mistake(data_type: DataType, name: str, place: str) -> str | None:
+def _mistake(data_type: DataType, place: str) -> str | None:
     try:
         if data_type is DataType.DICOM:
             attribute_tag(place)
         elif parse_path(place).occurrence:
-            return f"{name}: {place}: no number behind the segment, which is that of the order"
+            return f"{place}: no number behind the segment, which is that of the order"
     except (ConfigError, ValueError) as error:
-        return f"{name}: {error}"
+        return str(error)
     return None
 
 

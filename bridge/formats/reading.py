@@ -4,14 +4,14 @@ First a message is taken out of its envelope (`contents`), then read (`read`): o
 alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.message import Message as Header
 from enum import StrEnum
 
 from msgspec.structs import replace
 
 from bridge.core.channel import READ_MESSAGES, Change, Channel, DataType
-from bridge.core.errors import ConfigError, Invalid
+from bridge.core.errors import ConfigError, Invalid, Mistake
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.core.model import Fact, Filtered, Instance, Reading
 from bridge.core.normalisation import Normalisation, names_nobody, normalised, sender_of
@@ -87,23 +87,20 @@ class Content(Value):
     whole: bool = True
 
 
-def mistakes(channel: Channel) -> list[str]:
-    """What a channel names that its format does not know, one line each."""
-    found = []
+def mistakes(channel: Channel) -> Iterator[Mistake]:
+    """What a channel names that its format does not know."""
     if hl7_charsets.codec(channel.source.charset) is None:
-        found.append(f"{channel.name}: source.charset: write the name of a character set, such as ISO-8859-1")
-    found += [
-        f"{channel.name}: filter.message_types: {name} is not read; there are {', '.join(READ_MESSAGES)}"
-        for name in channel.message_types
-        if name not in READ_MESSAGES
-    ]
+        yield ("source", "charset"), "write the name of a character set, such as ISO-8859-1"
+    for name in channel.message_types:
+        if name not in READ_MESSAGES:
+            yield ("filter", "message_types"), f"{name} is not read; there are {', '.join(READ_MESSAGES)}"
     for name in channel.destination.attributes:
         try:
             attribute_tag(name)
         except ConfigError as error:
-            found.append(f"{channel.name}: destinations.attributes: {error}")
-    found += [f"{channel.name}: filter: {mistake}" for mistake in filters.mistakes(channel)]
-    return found + [f"{channel.name}: transformer: {mistake}" for mistake in places.mistakes(channel)]
+            yield ("destinations", 0, "attributes"), str(error)
+    yield from filters.mistakes(channel)
+    yield from places.mistakes(channel)
 
 
 def contents(inbound: Inbound, data_type: DataType, limits: Limits = DEFAULT_LIMITS) -> list[Content]:

@@ -133,7 +133,7 @@ def test_a_function_that_cannot_be_had_is_a_mistake_of_the_channel(
     with pytest.raises(ConfigError) as failure:
         channel("HL7V2", name)
     [line] = failure.value.mistakes
-    assert "north.toml: transformer.python: " in line
+    assert "north.toml:6: transformer.python: " in line
     assert mistake in line
 
 

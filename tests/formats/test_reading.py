@@ -232,5 +232,6 @@ def test_a_body_without_bytes_is_refused() -> None:
 
 def test_a_message_type_that_is_not_read_is_a_mistake_of_the_channel() -> None:
     channel = replace(CHANNELS["orders"], message_types=("ORM^O01", "MDM^T02"))
-    (mistake,) = mistakes(channel)
+    [(key, mistake)] = mistakes(channel)
+    assert key == ("filter", "message_types")
     assert "MDM^T02" in mistake
