@@ -345,6 +345,18 @@ def test_instance_number_cannot_be_mapped_to_an_hl7_field(tmp_path: Path, lines:
         load_channels(tmp_path)
 
 
+def test_a_mapped_instance_number_hides_no_other_mistake(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(
+        f"{CHANNEL}prefech = 5\n[transformer]\ninstance_number = 'OBX-5'\nx = '00200013'\n"
+    )
+    with pytest.raises(ConfigError) as failure:
+        load_channels(tmp_path)
+    one, other, last = failure.value.mistakes
+    assert "a.toml:8: transformer.instance_number: HL7 v2 has no field" in one
+    assert "a.toml:9: transformer.x: HL7 v2 has no field" in other
+    assert "a.toml:6: source.prefech: unknown key" in last
+
+
 def test_instance_number_may_be_one_of_the_attributes_that_events_carry(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(CHANNEL + "[[destinations]]\nattributes = ['InstanceNumber']\n")
     assert checked_channels(tmp_path)[0].destination.attributes == ("InstanceNumber",)

@@ -60,14 +60,20 @@ def _channel(file: Path) -> list[Channel]:
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from None
     table, text = toml(body, str(file)), body.decode()
-    if key := _mapped_instance_number(table):
-        raise ConfigError(mistake(str(file), text, key, _NO_CARRIER))
+    wrong: list[str] = []
+    while key := _mapped_instance_number(table):
+        wrong.append(mistake(str(file), text, key, _NO_CARRIER))
+        inner: Any = table
+        for part in key[:-1]:
+            inner = inner[part]
+        del inner[key[-1]]
     try:
         stated = ChannelFile.model_validate(table)
     except ValidationError as error:
-        raise ConfigError(*mistakes(error, str(file), MODELS, text)) from None
-    if wrong := list(_mistaken_tables(stated)):
-        raise ConfigError(*(mistake(str(file), text, key, said) for key, said in wrong))
+        raise ConfigError(*wrong, *mistakes(error, str(file), MODELS, text)) from None
+    wrong += [mistake(str(file), text, key, said) for key, said in _mistaken_tables(stated)]
+    if wrong:
+        raise ConfigError(*wrong)
     if not stated.enabled:
         return []
     source, destination = stated.source, stated.destinations[0]
