@@ -13,6 +13,7 @@ from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.core.model import Issuer
 from bridge.core.normalisation import Normalisation, Sender, ValueRules
 from bridge.core.policy import DEFAULT_POLICY
+from tests.conftest import REPOSITORY
 
 CHANNEL = """
 [source]
@@ -360,3 +361,21 @@ def test_a_mapped_instance_number_hides_no_other_mistake(tmp_path: Path) -> None
 def test_instance_number_may_be_one_of_the_attributes_that_events_carry(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(CHANNEL + "[[destinations]]\nattributes = ['InstanceNumber']\n")
     assert checked_channels(tmp_path)[0].destination.attributes == ("InstanceNumber",)
+
+
+TOLD = re.findall(
+    r"^\| (HL7V2|DICOM) \| `(.*)` \| `(.*)` \|$", (REPOSITORY / "docs" / "channels.md").read_text(), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("data_type", "line", "told"), TOLD, ids=[line for _, line, _ in TOLD])
+def test_a_mistake_is_told_as_the_documentation_says(tmp_path: Path, data_type: str, line: str, told: str) -> None:
+    source = f'source.data_type = "{data_type}"\nsource.queue = "q"\nsource.bindings = ["#"]\n'
+    (tmp_path / "north.toml").write_text(f"{source}{line}\n")
+    with pytest.raises(ConfigError) as failure:
+        checked_channels(tmp_path)
+    assert failure.value.mistakes == (f"{tmp_path / 'north.toml'}:4: {told}",)
+
+
+def test_twenty_mistakes_are_documented() -> None:
+    assert len(TOLD) >= 20

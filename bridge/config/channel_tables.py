@@ -32,7 +32,7 @@ def _timezone(name: str) -> str:
 
 def _event_pattern(pattern: str) -> str:
     if not any(covers(pattern, name) for name in EVENTS):
-        raise ValueError(f"no event has this name; there are {', '.join(EVENTS)}")
+        raise ValueError("no event has this name; bridge schema lists them")
     return pattern
 
 
@@ -45,6 +45,12 @@ def _designator(written: str) -> str:
 def _step(written: str) -> str:
     if not STEP.fullmatch(written):
         raise ValueError("write trim, upper, lower, strip_leading_zeros, strip_prefix:TEXT or strip_suffix:TEXT")
+    return written
+
+
+def _message_type(written: str) -> str:
+    if not re.fullmatch(r"[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}", written):
+        raise ValueError("write type and trigger event, such as ORM^O01")
     return written
 
 
@@ -64,7 +70,7 @@ _Events = [*EVENTS, *sorted({f"{name.partition('.')[0]}.*" for name in EVENTS})]
 _EventPattern = Annotated[str, AfterValidator(_event_pattern), WithJsonSchema({"type": "string", "enum": _Events})]
 _MessageType = Annotated[
     str,
-    Field(pattern=r"^[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}$"),
+    AfterValidator(_message_type),
     WithJsonSchema({"type": "string", "enum": list(READ_MESSAGES)}),
 ]
 _Words = list[Annotated[str, Field(pattern=r"\S")]]

@@ -59,11 +59,30 @@ def mistakes(error: ValidationError, file: str, models: Iterable[type[BaseModel]
     known = [name for model in models for name in model.model_fields]
     lines = []
     for found in error.errors(include_input=False, include_url=False):
-        said = found["msg"].removeprefix("Value error, ")
+        said = _SAID.get(found["type"], found["msg"].removeprefix("Value error, "))
         if found["type"] == "extra_forbidden":
             said = f"unknown key{meant(str(found['loc'][-1]), known)}"
+        said = said.format(**found.get("ctx", {})) if found["type"] in _SAID else said
         lines.append(mistake(file, text, found["loc"], said))
     return lines
+
+
+# What is said of the kinds of mistakes that pydantic finds; `{…}` is what it tells of them.
+_SAID = {
+    "missing": "this key is missing",
+    "list_type": 'write a list, in brackets: ["…"]',
+    "string_type": 'write a text, in quotes: "…"',
+    "int_type": "write a whole number",
+    "bool_type": "write true or false",
+    "dict_type": "this is a table",
+    "model_type": "this is a table",
+    "literal_error": "write {expected}",
+    "enum": "write {expected}",
+    "greater_than_equal": "write {ge} or more",
+    "less_than_equal": "write {le} or less",
+    "string_too_short": "write something",
+    "too_short": "write at least one",
+}
 
 
 def mistake(file: str, text: str, key: Key, said: str) -> str:

@@ -22,7 +22,7 @@ def mistakes(channel: Channel) -> Iterator[Mistake]:
             key = ("filter", name, number, str(one.kind))
             try:
                 if one.kind not in (wanted, Place.HEADER):
-                    yield key, f"of {channel.source.data_type} write {wanted}"
+                    yield key, f"the channel reads {channel.source.data_type}: write {wanted}"
                 elif one.kind is Place.PATH:
                     parse_path(one.place)
                 elif one.kind is Place.ATTRIBUTE:

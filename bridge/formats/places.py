@@ -49,7 +49,12 @@ def mistakes(channel: Channel) -> Iterator[Mistake]:
         if (said := _mistake(channel.source.data_type, place))
     ]
     if not found and table == "order":
-        found = [(key, said) for key, own, all_ in stated if own.places for said in _read_twice(all_)]
+        found = [
+            ((*key, name if name in own.places else other), said)
+            for key, own, effective in stated
+            if own.places
+            for name, other, said in _read_twice(effective)
+        ]
     yield from found
 
 
@@ -64,12 +69,13 @@ def _mistake(data_type: DataType, place: str) -> str | None:
     return None
 
 
-def _read_twice(rules: ValueRules) -> Iterator[str]:
-    """A field that a channel takes for one thing is another one as well, unless the channel says where that is kept."""
+def _read_twice(rules: ValueRules) -> Iterator[tuple[str, str, str]]:
+    """Two things that would be read from one field, and what is wrong about that."""
     read = [(name, place) for name, places in {**USUAL, **rules.places}.items() for place in places]
     for (name, place), (other, another) in combinations(read, 2):
         if name != other and _overlap(parse_path(place), parse_path(another)):
-            yield f"{place} would be read as {name} and as {other}: say where each is kept, [] for nowhere"
+            said = f"{place} would be read as {name} and as {other}: say where each is kept, [] for nowhere"
+            yield name, other, said
 
 
 def _overlap(one: Path, other: Path) -> bool:

@@ -177,8 +177,8 @@ OBR|1|P-1|F-1|CT
 @pytest.mark.parametrize(
     ("source", "written", "said"),
     [
-        (HL7, 'attribute = "PatientID"\nin = ["1"]', "of HL7V2 write path"),
-        (DICOM, 'path = "PID-3"\nin = ["1"]', "of DICOM write attribute"),
+        (HL7, 'attribute = "PatientID"\nin = ["1"]', "reads HL7V2: write path"),
+        (DICOM, 'path = "PID-3"\nin = ["1"]', "reads DICOM: write attribute"),
         (HL7, 'path = "PID.3"\nin = ["1"]', "not an HL7 path such as PID-3[2].4.1: 'PID.3'"),
         (DICOM, 'attribute = "PatientIdd"\nin = ["1"]', "'PatientIdd' is neither the keyword nor the tag"),
         (DICOM, 'attribute = "PatientID."\nin = ["1"]', "'' is neither the keyword nor the tag"),
