@@ -66,7 +66,7 @@ def test_check_with_a_mistake_names_file_and_key(service: Service, tmp_path: Pat
     file.write_text("[source]\ndata_type = 'HL7V2'\nqueue = 'q'\nbindings = ['#']\nprefetsh = 1\n")
     answer = service.command("check", str(file))
     assert answer.returncode == 78
-    assert f"{file}: source.prefetsh: unknown key; did you mean prefetch?" in answer.stderr
+    assert f"{file}:5: source.prefetsh: unknown key; did you mean prefetch?" in answer.stderr
 
 
 def test_check_connects_to_the_broker_and_finds_no_database_yet(service: Service) -> None:
