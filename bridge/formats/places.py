@@ -108,8 +108,12 @@ def kept(instance: Instance, places: Mapping[str, Sequence[str]]) -> Instance:
 
 def _identifier(instance: Instance, places: Sequence[str]) -> Identifier | None:
     """The first value; one that lost a character, or stands beside another, is none."""
+    statement = instance.statement
+    read = {one.where: one for one in (statement.accession_number, *statement.patient.identifiers) if one}
     for place in places:
         tag = f"{attribute_tag(place):08X}"
+        if tag in read:  # with its issuer
+            return read[tag]
         stated = [str(one) for one in instance.dicom.get(tag, {}).get("Value", ()) if isinstance(one, str | int)]
         if len(stated) == 1 and (value := stated[0].strip()) and LOST not in value:
             return Identifier(value, tag)

@@ -152,6 +152,8 @@ attributes = ["Modality"]
     typed = instance("US_ER_2", StudyID=" n-48213 ").statement
     assert typed.accession_number == Identifier("48213", "00200010")
     assert typed.patient.identifiers == (Identifier("77", "00100020"),)
+    issued = instance("US_ER_2", IssuerOfPatientID="HOSP").statement.patient.identifiers
+    assert issued == (Identifier("77", "00100020", Issuer("HOSP")),)
     assert instance("US_ER_2").statement.accession_number == Identifier("COUNTER", "00080050")
     assert instance("CT_1", StudyID="n-48213").statement.accession_number == Identifier("counter", "00080050")
 
