@@ -160,9 +160,10 @@ class LocalPostgres:
     def paused(self) -> Iterator[None]:
         """All its processes stand where they are (SIGSTOP): connections stay open, and nobody answers."""
         server = psutil.Process(self.pid)
-        server.suspend()  # first: it starts no others from here on
-        below = server.children()
+        below: list[psutil.Process] = []
         try:
+            server.suspend()  # first: it starts no others from here on
+            below = server.children()
             for process in below:
                 with suppress(psutil.NoSuchProcess):
                     process.suspend()

@@ -18,6 +18,7 @@ from bridge.core.model import (
     IdentityChange,
     Instance,
     Issuer,
+    MessageSource,
     OrderNumbers,
     PatientUpdate,
     Request,
@@ -106,7 +107,11 @@ def sender_of(fact: Fact, headers: Mapping[str, str]) -> Mapping[str, str | None
     """What a message states of its sender, by the names of `Sender.when`."""
     if isinstance(fact, Instance):
         return {"calling_ae_title": headers.get("calling-aet", "").strip(), "station_name": fact.station_name}
-    source = fact.source
+    return sender_in(fact.source)
+
+
+def sender_in(source: MessageSource) -> Mapping[str, str | None]:
+    """The same of an HL7 message."""
     return {"sending_application": source.sending_application, "sending_facility": source.sending_facility}
 
 

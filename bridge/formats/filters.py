@@ -1,6 +1,6 @@
 """Looks up, in a message, the values that a channel's filter asks for: HL7 paths, DICOM attributes, AMQP headers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bridge.core.channel import Channel, DataType
@@ -8,7 +8,6 @@ from bridge.core.errors import ConfigError, Mistake
 from bridge.core.filtering import Condition, Place
 from bridge.core.model import Filtered, Instance
 from bridge.formats.dicom_values import attribute_tag
-from bridge.formats.hl7 import Message
 from bridge.formats.hl7_paths import parse_path
 
 _PLACES = {DataType.HL7V2: Place.PATH, DataType.DICOM: Place.ATTRIBUTE}
@@ -31,13 +30,13 @@ def mistakes(channel: Channel) -> Iterator[Mistake]:
                 yield key, str(error)
 
 
-def refused_message(message: Message, channel: Channel, headers: Mapping[str, str]) -> Filtered | None:
-    """Why the channel does not accept an HL7 message; None where it does."""
+def refused(channel: Channel, headers: Mapping[str, str], values: Callable[[str], Sequence[str]]) -> Filtered | None:
+    """Why the channel does not accept a message, None where it does; `values` gives what stands at a place of it."""
 
-    def values(one: Condition) -> Sequence[str]:
-        return [headers.get(one.place, "")] if one.kind is Place.HEADER else message.values(one.place)
+    def asked_for(one: Condition) -> Sequence[str]:
+        return [headers.get(one.place, "")] if one.kind is Place.HEADER else values(one.place)
 
-    reason = channel.filter.refusal(values)
+    reason = channel.filter.refusal(asked_for)
     return Filtered(reason) if reason else None
 
 
@@ -46,16 +45,9 @@ def asked(channel: Channel) -> list[str]:
     return [one.place.partition(".")[0] for one in channel.filter.conditions(Place.ATTRIBUTE)]
 
 
-def refused_object(instance: Instance, channel: Channel, headers: Mapping[str, str]) -> Filtered | None:
-    """Why the channel does not accept an object; None where it does."""
-
-    def values(one: Condition) -> Sequence[str]:
-        if one.kind is Place.HEADER:
-            return [headers.get(one.place, "")]
-        return list(_values(instance.dicom, _tags(one.place)))
-
-    reason = channel.filter.refusal(values)
-    return Filtered(reason) if reason else None
+def values_of(instance: Instance, place: str) -> list[str]:
+    """The values of an attribute of an object, of those that were `asked` for."""
+    return list(_values(instance.dicom, _tags(place)))
 
 
 def _tags(place: str) -> list[str]:

@@ -1,7 +1,7 @@
 """HL7 v2 messages to facts: which types are read (HL7 table 0354), and by what. Other types are filtered."""
 
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 
 from bridge.core.channel import (
     IDENTITY_MESSAGES,
@@ -14,6 +14,7 @@ from bridge.core.channel import (
 from bridge.core.errors import Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.core.model import Filtered, HL7Fact, Reading
+from bridge.core.normalisation import Normalisation
 from bridge.formats.hl7 import Message, Segment
 from bridge.formats.hl7_appointments import read_appointments
 from bridge.formats.hl7_orders import read_orders
@@ -40,13 +41,13 @@ def read_message(
     channel: str,
     accepted: Container[str] = READ_MESSAGES,
     timezone: str = "UTC",
-    places: Mapping[str, Sequence[str]] = {},
+    normalisation: Normalisation | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Reading | Filtered:
     """What a message says.
 
     `accepted` are the channel's message types, such as `ORM^O01`; `timezone` (IANA) is where the sender is, for times
-    without an offset in a message whose MSH-7 has none either; `places` are the paths where this sender keeps what.
+    without an offset in a message whose MSH-7 has none either; `normalisation` says where this sender keeps what.
 
     Raises Invalid: `hl7-no-message-type`, `hl7-bad-msh`, and what the reader of its type raises.
     """
@@ -64,7 +65,7 @@ def read_message(
         raise Invalid(
             "hl7-bad-msh", "MSH-1 and MSH-2 are not two to six distinct punctuation marks: they may cut values"
         )
-    reader = Reader(message, message_type, channel, timezone, places)
+    reader = Reader(message, message_type, channel, timezone, normalisation)
     facts = read(reader, limits)
     if isinstance(facts, Filtered):
         return facts

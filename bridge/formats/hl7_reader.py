@@ -3,7 +3,6 @@
 Warnings and paths name places, never values.
 """
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -12,6 +11,7 @@ from zoneinfo import ZoneInfo
 from msgspec import UNSET, UnsetType
 
 from bridge.core.model import Identifier, MessageSource, Patient, PersonName
+from bridge.core.normalisation import Normalisation, ValueRules, sender_in
 from bridge.formats.hl7 import Message, Segment
 from bridge.formats.hl7_values import (
     Moment,
@@ -34,14 +34,13 @@ class Reader:
     """Reads one message; what is wrong with it is added to `warnings`.
 
     `timezone` (IANA) is where the sender is, for times without an offset in a message whose MSH-7 has none either;
-    `places` are the paths where the channel says that this sender keeps what.
+    `normalisation` is what the channel says about its senders; `places` are the paths where this one keeps what.
     """
 
     def __init__(
-        self, message: Message, message_type: str, channel: str, timezone: str, places: Mapping[str, Sequence[str]]
+        self, message: Message, message_type: str, channel: str, timezone: str, normalisation: Normalisation | None
     ) -> None:
         self.message = message
-        self.places = places
         self.warnings = list(message.warnings)
         header = message.segments[0]
         self._zone = offset(known(text(header, 7)) or "") or _zone(timezone)
@@ -54,6 +53,8 @@ class Reader:
             message_control_id=known(text(header, 10)),
             channel=channel,
         )
+        rules = normalisation.rules_for(sender_in(self.source)) if normalisation else ValueRules()
+        self.places = rules.places
 
     @property
     def event(self) -> str:

@@ -4,9 +4,10 @@ First a message is taken out of its envelope (`contents`), then read (`read`): o
 alone.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from email.message import Message as Header
 from enum import StrEnum
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -33,7 +34,6 @@ from bridge.formats.dicom_values import attribute_tag, with_creators
 from bridge.formats.dicom_writing import Part10
 from bridge.formats.encodings import decoded, from_base64, is_charset, looks_like_base64
 from bridge.formats.hl7_messages import read_message
-from bridge.formats.hl7_values import known, text
 
 
 class Form(StrEnum):
@@ -234,12 +234,12 @@ def _changed(said: Reading, change: Change, headers: Mapping[str, str]) -> Readi
 
 def _read_hl7(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
     message = hl7_message(content, channel, limits)
-    return filters.refused_message(message, channel, content.message.headers) or read_message(
+    return filters.refused(channel, content.message.headers, message.values) or read_message(
         message,
         channel=channel.name,
         accepted=channel.message_types,
         timezone=channel.source.timezone,
-        places=_places_in(message, channel),
+        normalisation=channel.normalisation,
         limits=limits,
     )
 
@@ -272,7 +272,7 @@ def _read_written(content: Content, written: Part10, channel: Channel, limits: L
 
 def _accepted(content: Content, channel: Channel, read: Instance, warnings: tuple[str, ...] = ()) -> Reading | Filtered:
     headers = content.message.headers
-    if refused := filters.refused_object(read, channel, headers):
+    if refused := filters.refused(channel, headers, partial(filters.values_of, read)):
         return refused
     instance = read
     if rules := channel.normalisation:
@@ -286,15 +286,6 @@ def _accepted(content: Content, channel: Channel, read: Instance, warnings: tupl
 def _attributes(channel: Channel) -> tuple[str, ...]:
     """What has to be read of an object: for its event, for the filter, and where its sender keeps numbers."""
     return (*channel.destination.attributes, *filters.asked(channel), *places.asked(channel))
-
-
-def _places_in(message: hl7.Message, channel: Channel) -> Mapping[str, Sequence[str]]:
-    """Where the sender of an HL7 message keeps what."""
-    if channel.normalisation is None:
-        return {}
-    header = message.segments[0]
-    stated = {"sending_application": known(text(header, 3)), "sending_facility": known(text(header, 4))}
-    return channel.normalisation.rules_for(stated).places
 
 
 _READERS: dict[Form, Callable[[Content, Channel, Limits], Reading | Filtered]] = {

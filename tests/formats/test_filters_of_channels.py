@@ -21,17 +21,6 @@ HL7 = '[source]\ndata_type = "HL7V2"\nqueue = "q"\nbindings = ["#"]\n'
 DICOM = '[source]\ndata_type = "DICOM"\nqueue = "q"\nbindings = ["#"]\n'
 
 
-@pytest.fixture
-def channel(tmp_path: Path) -> Callable[[str], Channel]:
-    def loaded(text: str) -> Channel:
-        (tmp_path / "north.toml").write_text(text)
-        [found] = load_channels(tmp_path)
-        assert not list(mistakes(found))
-        return found
-
-    return loaded
-
-
 def why_filtered(channel: Channel, body: bytes, **stated: Any) -> str | None:
     [content] = contents(Inbound(channel.name, body, **stated), channel.source.data_type)
     said = read(content, channel)

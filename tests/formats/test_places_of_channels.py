@@ -32,17 +32,6 @@ OBR|2|P-2|F-2|XRCHEST^Chest PA^L||||||||||||||A-19
 """
 
 
-@pytest.fixture
-def channel(tmp_path: Path) -> Callable[[str], Channel]:
-    def loaded(text: str) -> Channel:
-        (tmp_path / "north.toml").write_text(text)
-        [found] = load_channels(tmp_path)
-        assert not list(mistakes(found))
-        return found
-
-    return loaded
-
-
 def facts(channel: Channel, body: bytes | str, **stated: Any) -> list[Fact]:
     encoded = body.encode() if isinstance(body, str) else body
     [content] = contents(Inbound(channel.name, encoded, **stated), channel.source.data_type)

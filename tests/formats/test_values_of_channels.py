@@ -60,15 +60,6 @@ normalise = { accession_number = ["strip_prefix:N-"], patient_id = ["strip_suffi
 """
 
 
-@pytest.fixture
-def channel(tmp_path: Path) -> Callable[[str], Channel]:
-    def loaded(text: str) -> Channel:
-        (tmp_path / "north.toml").write_text(text)
-        return load_channels(tmp_path)[0]
-
-    return loaded
-
-
 def said(channel: Channel, body: bytes, **stated: Any) -> list[Reading | Filtered]:
     inbound = Inbound(channel.name, body, **stated)
     return [read(content, channel) for content in contents(inbound, channel.source.data_type)]
