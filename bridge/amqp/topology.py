@@ -45,6 +45,7 @@ class Topology:
 
     sources: tuple[SourceQueue, ...]
     event_exchanges: tuple[str, ...]
+    foreign_exchanges: tuple[str, ...] = ()  # to publish to, which somebody else declares
 
 
 def declare(url: str, topology: Topology, *, create: bool) -> None:
@@ -60,6 +61,7 @@ def declare(url: str, topology: Topology, *, create: bool) -> None:
         for name, declared in _declarations(topology):
             with _noting(wrong, connection, name) as channel:
                 declared(channel, passive=not create)
+        _look_at_foreign(topology, connection, wrong)
         if wrong:
             raise ConfigError(*wrong)
         for queue, exchange, key in bindings if create else ():
@@ -88,6 +90,7 @@ def compare(url: str, topology: Topology) -> list[str]:
                     continue
             with _noting(wrong, connection, name) as channel:  # only now the broker compares
                 declared(channel, passive=False)
+        _look_at_foreign(topology, connection, wrong)
     if wrong:
         raise ConfigError(*wrong)
     return absent
@@ -103,6 +106,12 @@ def _declarations(topology: Topology) -> Iterator[tuple[str, _Declaration]]:
     queues = [(DEAD, _QUORUM), *((source.name, _SOURCE_QUEUE) for source in topology.sources)]
     for queue, arguments in queues:
         yield f"queue {queue}", partial(BlockingChannel.queue_declare, queue=queue, durable=True, arguments=arguments)
+
+
+def _look_at_foreign(topology: Topology, connection: BlockingConnection, wrong: list[str]) -> None:
+    for exchange in topology.foreign_exchanges:
+        with _noting(wrong, connection, f"exchange {exchange}") as channel:
+            channel.exchange_declare(exchange, passive=True)
 
 
 def _exchanges(topology: Topology) -> list[str]:
@@ -128,6 +137,8 @@ def _noting(wrong: list[str], connection: BlockingConnection, what: str) -> Iter
 
 
 def _said(error: ChannelClosedByBroker) -> str:
+    if error.reply_code == NOT_FOUND:
+        return "there is none, and its owner is who declares it"
     if differs := _DIFFERS.fullmatch(error.reply_text.removeprefix("PRECONDITION_FAILED - ")):
         argument, wanted, current = differs[1], *(_TYPED.fullmatch(part) for part in differs.groups()[1:])
         return (
