@@ -1,4 +1,4 @@
-"""The commands around channel files: which there are and what each does, and a set to begin with."""
+"""The commands around channel files: which there are, what each does, what all of them exchange, and a first set."""
 
 import json
 import shutil
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge import app
+from bridge.asyncapi import document
 from bridge.config import channels_place, starter_channels
 from bridge.core.channel import READ_MESSAGES, Channel, DataType, Destination
 from bridge.core.filtering import Condition
@@ -65,6 +66,14 @@ def list_channels(context: typer.Context, as_json: Json = False) -> None:
     for channel in channels:
         output.print()
         output.print("\n".join(_lines(channel)))
+
+
+@commands.command()
+def asyncapi(context: typer.Context) -> None:
+    """The AsyncAPI 3.0 document of all that the channels consume and publish; never a credential."""
+    settings, _ = settings_of(context)
+    channels = app.checked_channels(channels_place(settings))
+    print(json.dumps(document(settings, channels), ensure_ascii=False, indent=2))
 
 
 def _described(channel: Channel) -> dict[str, Any]:

@@ -19,9 +19,9 @@ DEAD = "bridge.dead"  # exchange and queue of what cannot be read
 
 # The broker's own limit is a last resort: it counts every lost connection and every look, so that a small one, as
 # RabbitMQ 4 has by default, would take good messages out of a queue (DESIGN 7). We count attempts ourselves.
-_QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
-_SOURCE_QUEUE = {
-    **_QUORUM,
+DEAD_ARGUMENTS = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+SOURCE_ARGUMENTS = {
+    **DEAD_ARGUMENTS,
     "x-dead-letter-exchange": DEAD,
     "x-dead-letter-strategy": "at-least-once",
     "x-overflow": "reject-publish",
@@ -103,7 +103,7 @@ def _declarations(topology: Topology) -> Iterator[tuple[str, _Declaration]]:
     """Every exchange and queue: what it is called in reports, and what declares it."""
     for exchange in _exchanges(topology):
         yield f"exchange {exchange}", partial(BlockingChannel.exchange_declare, exchange=exchange, **_EXCHANGE)
-    queues = [(DEAD, _QUORUM), *((source.name, _SOURCE_QUEUE) for source in topology.sources)]
+    queues = [(DEAD, DEAD_ARGUMENTS), *((source.name, SOURCE_ARGUMENTS) for source in topology.sources)]
     for queue, arguments in queues:
         yield f"queue {queue}", partial(BlockingChannel.queue_declare, queue=queue, durable=True, arguments=arguments)
 

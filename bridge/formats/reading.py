@@ -63,6 +63,11 @@ _UNTYPED = {
     DataType.HL7V2: ("", "application/octet-stream", "text/plain"),
     DataType.DICOM: ("", "application/octet-stream"),
 }
+# Every media type that is read, in lower case, and the form that it states; None where the body shows it.
+CONTENT_TYPES: dict[DataType, dict[str, Form | None]] = {
+    data_type: {**forms, **dict.fromkeys((*_UNTYPED[data_type], references.CONTENT_TYPE))}
+    for data_type, forms in _FORMS.items()
+}
 _SEEN = {  # what the first character says
     DataType.HL7V2: {b"<": Form.HL7_XML, b"M": Form.ER7, b"\x0b": Form.ER7},
     DataType.DICOM: {b"<": Form.DICOM_XML, b"{": Form.DICOM_JSON, b"[": Form.DICOM_JSON},
@@ -111,8 +116,8 @@ def contents(inbound: Inbound, data_type: DataType, limits: Limits = DEFAULT_LIM
         Invalid: its envelope cannot be opened; code and reason say why.
     """
     media_type, charset = _content_type(inbound.content_type)
-    forms = _FORMS[data_type]
-    if media_type not in forms and media_type not in (*_UNTYPED[data_type], references.CONTENT_TYPE):
+    forms = CONTENT_TYPES[data_type]
+    if media_type not in forms:
         raise Invalid("unsupported-content-type", f"no {data_type} is read from this content_type")
     if len(inbound.body) > limits.max_message_size:
         raise limits.exceeded("max_message_size")
