@@ -18,7 +18,7 @@ from bridge import __version__
 from bridge.amqp import Confirmation, Publication, Publisher
 from bridge.amqp.publisher import OUR_HEADERS
 from bridge.app import checked_channels, topology_of
-from bridge.asyncapi import document, outgoing
+from bridge.asyncapi import document
 from bridge.config import Settings, starter_channels
 from bridge.core.events import EVENTS
 from bridge.core.publishing import outbound
@@ -47,6 +47,27 @@ bindings  = ["ward.*.*.dicom.#"]
 [[destinations]]
 exchange = "a/b~c {d} é"
 events   = ["study.ready", "instance.*"]
+"""
+
+SEVERAL = """
+[source]
+data_type = "DICOM"
+queue     = "images"
+bindings  = ["dicom.#"]
+
+[[destinations]]
+
+[[destinations]]
+name        = "modality"
+routing_key = "ai.{modality}"
+events      = ["study.ready"]
+
+[[destinations]]
+name        = "foreign"
+exchange    = "ai"
+declare     = false
+routing_key = "study"
+events      = ["study.settled"]
 """
 
 
@@ -288,20 +309,18 @@ def test_an_event_about_objects_never_leaves_through_a_channel_of_hl7(odd: dict[
     assert sent(odd, "north & south ~1") == ["message.rejected"]  # though its file lets all events out
 
 
-def test_another_routing_key_on_the_same_exchange_is_a_channel_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ways(_: Any) -> Iterator[outgoing.Way]:
-        for key in ("{entity}.{fact}.{modality}", "ai.{modality}"):
-            yield outgoing.Way("bridge.events", key, ["study.ready"])
-
-    monkeypatch.setattr(outgoing, "ways_out", ways)
-    whole = document(Settings(), STARTER)
+def test_every_destination_of_a_channel_is_there_with_its_own_routing_key(tmp_path: Path) -> None:
+    (tmp_path / "images.toml").write_text(SEVERAL)
+    whole = document(Settings(), checked_channels(tmp_path))
     OFFICIAL.validate(whole)
-    found = [one for name, one in whole["channels"].items() if name.startswith("events.")]
-    assert [(one["address"], list(one["parameters"])) for one in found] == [
-        ("{entity}.{fact}.{modality}", ["entity", "fact", "modality"]),
-        ("ai.{modality}", ["modality"]),
-    ]
-    assert sent(whole, "orders") == ["study.ready", "study.ready"]
+    found = {name: one for name, one in whole["channels"].items() if name.startswith("events.")}
+    assert {name: (one["address"], list(one["parameters"])) for name, one in found.items()} == {
+        "events.bridge.events": ("{entity}.{fact}.{modality}", ["entity", "fact", "modality"]),
+        "events.bridge.events:ai.{modality}": ("ai.{modality}", ["modality"]),
+        "events.ai:study": ("study", []),
+    }
+    assert sent(whole, "images") == [*EVENTS, "study.ready", "study.settled"]
+    assert found["events.ai:study"]["bindings"]["amqp"]["exchange"] == {"name": "ai", "vhost": "/"}
 
 
 class Recorder(Publisher):
@@ -318,8 +337,10 @@ class Recorder(Publisher):
 @pytest.mark.parametrize(("name", "data"), BODIES, ids=[name for name, _ in BODIES])
 def test_a_published_event_is_as_its_message_says(shipped: dict[str, Any], name: str, data: Any) -> None:
     recorder = Recorder()
-    event = outbound(made(name, data), "images", ["a.b.CT", "a.b.MR"], correlation_id="c", traceparent="00-1-2-01")
-    destination(recorder, {"images": "bridge.events"})([event])
+    event = outbound(
+        made(name, data), "images", "events", ["a.b.CT", "a.b.MR"], correlation_id="c", traceparent="00-1-2-01"
+    )
+    destination(recorder, {"images": {"events": "bridge.events"}})([event])
     [published] = recorder.taken
 
     message = resolved(shipped, f"#/components/messages/{name}")

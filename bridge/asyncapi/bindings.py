@@ -24,6 +24,11 @@ def exchange(name: str, vhost: str) -> dict[str, Any]:
     return amqp({"is": "routingKey", "exchange": stated})
 
 
+def foreign_exchange(name: str, vhost: str) -> dict[str, Any]:
+    """An exchange of somebody else's, of which nothing is known but its name."""
+    return amqp({"is": "routingKey", "exchange": {"name": name, "vhost": vhost}})
+
+
 def queue(name: str, vhost: str) -> dict[str, Any]:
     """A durable queue."""
     stated = {"name": name, "durable": True, "exclusive": False, "autoDelete": False, "vhost": vhost}

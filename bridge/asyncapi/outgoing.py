@@ -4,15 +4,13 @@ Several channels of ours that publish alike to one exchange share one of AsyncAP
 """
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
 
-from bridge.asyncapi.bindings import Addresses, amqp, exchange, messages
+from bridge.asyncapi.bindings import Addresses, amqp, exchange, foreign_exchange, messages
 from bridge.asyncapi.pointers import reference
-from bridge.core.channel import Channel, DataType
+from bridge.core.channel import Channel, DataType, Destination
 from bridge.core.events import EVENTS
 
-_ROUTING_KEY = "{entity}.{fact}.{modality}"
+_ROUTING_KEY = Destination().routing_key
 _PARAMETERS = {
     "entity": {"description": "What the event is about.", "enum": sorted({name.split(".")[0] for name in EVENTS})},
     "fact": {"description": "What became of it.", "enum": sorted({name.split(".")[1] for name in EVENTS})},
@@ -23,46 +21,31 @@ _PARAMETERS = {
 }
 
 
-class Way(NamedTuple):
-    """One way out of a channel."""
-
-    exchange: str
-    routing_key: str
-    events: list[str]
-
-
-def ways_out(channel: Channel) -> Iterator[Way]:
-    """The ways out of a channel, each with the events that leave there.
-
-    Events about objects and studies leave through the channel of the objects.
-    """
+def add_ways_out(found: Addresses, channel: Channel, vhost: str) -> None:
+    """Where a channel's events go. Those about objects and studies leave through the channel of the objects."""
     about_objects = channel.source.data_type is DataType.DICOM
     names = [name for name in EVENTS if about_objects or name.startswith("message.")]
-    yield Way(channel.destination.exchange, _ROUTING_KEY, [name for name in names if channel.publishes(name)])
+    for destination in channel.destinations:
+        if events := [name for name in names if destination.wants(name)]:
+            _add(found, channel, destination, events, vhost)
 
 
-def add_ways_out(found: Addresses, channel: Channel, vhost: str) -> None:
-    """Where a channel's events go; nowhere where it publishes none."""
-    for way in ways_out(channel):
-        if way.events:
-            _add(found, channel, way, vhost)
-
-
-def _add(found: Addresses, channel: Channel, way: Way, vhost: str) -> None:
-    key = f"events.{way.exchange}" + ("" if way.routing_key == _ROUTING_KEY else f":{way.routing_key}")
+def _add(found: Addresses, channel: Channel, destination: Destination, events: list[str], vhost: str) -> None:
+    routing_key = destination.routing_key
+    key = f"events.{destination.exchange}" + ("" if routing_key == _ROUTING_KEY else f":{routing_key}")
     shared = found.channels.setdefault(
         key,
         {
-            "address": way.routing_key,
-            "title": f"Events of exchange {way.exchange}",
+            "address": routing_key,
+            "title": f"Events of exchange {destination.exchange}",
             "description": "Bind a durable queue of your own before the objects arrive. An event for which no queue is "
             "bound is not kept; bridge replay tells the current state again.",
             "messages": {},
-            "parameters": {name: _PARAMETERS.get(name, {}) for name in re.findall(r"{(\w+)}", way.routing_key)},
-            "bindings": exchange(way.exchange, vhost),
+            "parameters": {name: _PARAMETERS.get(name, {}) for name in re.findall(r"{(\w+)}", routing_key)},
+            "bindings": (exchange if destination.declare else foreign_exchange)(destination.exchange, vhost),
         },
     )
-    shared["messages"] |= messages(way.events)
+    shared["messages"] |= messages(events)
     operation = found.operations.setdefault(
         f"send.{channel.name}.{key}",
         {
@@ -73,5 +56,5 @@ def _add(found: Addresses, channel: Channel, way: Way, vhost: str) -> None:
             "bindings": amqp({"deliveryMode": 2, "mandatory": True, "timestamp": True}),
         },
     )
-    said = [reference("channels", key, "messages", name) for name in way.events]
+    said = [reference("channels", key, "messages", name) for name in events]
     operation["messages"] += [one for one in said if one not in operation["messages"]]

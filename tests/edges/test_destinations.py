@@ -78,4 +78,4 @@ def test_events_go_to_each_destination_in_the_way_it_is_stated(
     assert (method.routing_key, properties.type) == ("study", "io.github.hl7dicombridge.study.ready.v1")
     assert json.loads(body or b"") == events[-1]
     assert with_two.stop() == 0
-    assert with_two.status()["outbox"] == {"QUEUED": 0, "SENT": 5, "UNROUTED": 0}
+    assert with_two.status()["outbox"] == {"QUEUED": 0, "SENT": len(engine.events) + 1, "UNROUTED": 0}
