@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bridge.core.channel import Channel, Example
 from bridge.core.errors import Invalid
+from bridge.core.limits import DEFAULT_LIMITS
 from bridge.core.model import Filtered, OrderUpdate, Reading
 from bridge.core.ports import Inbound
 from bridge.formats.reading import contents, read_or_refused
@@ -27,9 +28,10 @@ def _failure(channel: Channel, example: Example) -> str | None:
     except OSError as error:
         return f"{example.file}: {error.strerror}"
     inbound = Inbound(channel.name, body, headers=example.headers)
+    limits = channel.source.within(DEFAULT_LIMITS)
     try:
         said: list[Reading | Filtered | Invalid] = [
-            read_or_refused(content, channel) for content in contents(inbound, channel.source.data_type)
+            read_or_refused(content, channel, limits) for content in contents(inbound, channel.source.data_type, limits)
         ]
     except Invalid as error:
         said = [error]

@@ -173,8 +173,8 @@ class Intake:
 
     def _opened(self, inbound: Inbound) -> list[Content] | _Single:
         """The messages that it holds; itself, unread, when there are none."""
-        data_type = self._site.channels[inbound.channel].source.data_type
-        found = _guarded(lambda: contents(inbound, data_type, self._limits))
+        source = self._site.channels[inbound.channel].source
+        found = _guarded(lambda: contents(inbound, source.data_type, source.within(self._limits)))
         if isinstance(found, list) and found:
             return found
         said = found if isinstance(found, Invalid) else Filtered("a batch or an array that holds nothing")
@@ -182,7 +182,7 @@ class Intake:
 
     def _read(self, content: Content) -> _Single:
         channel = self._site.channels[content.message.channel]
-        said = _guarded(lambda: read(content, channel, self._limits))
+        said = _guarded(lambda: read(content, channel, channel.source.within(self._limits)))
         warnings = content.warnings + (said.warnings if isinstance(said, Reading) else ())
         kept = self._keeps_bodies and channel.source.data_type is DataType.HL7V2
         body = zlib.compress(content.body) if kept else None

@@ -84,6 +84,19 @@ def test_a_size_may_have_a_unit_and_folders_of_the_file_resolve_against_it(tmp_p
     assert limits.reference_folders == (str(file.parent / "spool"), "/archive")
 
 
+def test_a_secret_of_the_file_may_be_what_a_variable_holds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "bridge.toml"
+    file.write_text('amqp_url = { env = "VAULT_AMQP" }\n')
+    monkeypatch.delenv("VAULT_AMQP", raising=False)
+    with pytest.raises(ConfigError, match=r"bridge.toml: amqp_url: the environment has no VAULT_AMQP"):
+        load_settings(file)
+    monkeypatch.setenv("VAULT_AMQP", "amqp://u:secret@broker")
+    assert load_settings(file)[0].broker_url == "amqp://u:secret@broker"
+    file.write_text('amqp_url = { environment = "VAULT_AMQP" }\n')
+    with pytest.raises(ConfigError, match=r"amqp_url: write a text, or \{ env"):
+        load_settings(file)
+
+
 def test_a_bound_of_nothing_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRIDGE_MAX_SEGMENTS", "0")
     monkeypatch.setenv("BRIDGE_MAX_FIELD_SIZE", "much")

@@ -14,6 +14,7 @@ from bridge.config.channel_tables import (
     DestinationFile,
     FilterFile,
     SenderFile,
+    SourceFile,
     TransformerFile,
 )
 from bridge.config.stated import mistake, mistakes, toml
@@ -98,6 +99,7 @@ def _channel(file: Path) -> list[Channel]:
                 prefetch=source.prefetch or _PREFETCH[source.data_type],
                 charset=source.charset,
                 timezone=stated.transformer.timezone,
+                bounds=_bounds(source, file.parent),
             ),
             message_types=tuple(stated.filter.message_types),
             filter=_filter(stated.filter),
@@ -111,6 +113,13 @@ def _channel(file: Path) -> list[Channel]:
             retrieve=RetrieveTemplate(retrieve.url, retrieve.ae_title) if retrieve.url or retrieve.ae_title else None,
         )
     ]
+
+
+def _bounds(source: SourceFile, folder: Path) -> dict[str, Any]:
+    """By their names in `Limits`; folders that are relative resolve against the channel's."""
+    folders = None if source.references is None else tuple(str(folder / one) for one in source.references)
+    stated = {"max_message_size": source.max_size, "max_nesting": source.max_nesting, "reference_folders": folders}
+    return {name: bound for name, bound in stated.items() if bound is not None}
 
 
 def _destination(stated: DestinationFile) -> Destination:

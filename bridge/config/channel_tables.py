@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from bridge.config.python_hooks import change
-from bridge.config.stated import Duration
+from bridge.config.stated import Duration, Nesting, Size
 from bridge.core.channel import DEFAULT_ATTRIBUTES, EVERY_EVENT, READ_MESSAGES, DataType, covers
 from bridge.core.events import EVENTS
 from bridge.core.filtering import Condition, Place
@@ -117,6 +117,9 @@ class SourceFile(Part):
     bindings: list[str] = Field(min_length=1)
     prefetch: int | None = Field(None, ge=1, le=65535)
     charset: str = "ISO-8859-1"
+    max_size: Size | None = None
+    max_nesting: Nesting | None = None
+    references: list[_Text] | None = None
 
 
 def _one_of(*names: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from bridge.config.stated import Duration, duration, meant, mistakes, toml
+from bridge.config.stated import Bound, Duration, Nesting, Size, duration, meant, mistakes, toml
 from bridge.core.errors import ConfigError
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.core.policy import DEFAULT_POLICY, Policy
@@ -19,14 +19,6 @@ from bridge.core.policy import DEFAULT_POLICY, Policy
 _APPLICATION = "hl7-dicom-bridge"
 _SECRETS = ("amqp_url", "database_url")  # may also stand in a file that BRIDGE_…_FILE names
 _LONGEST_KEPT = timedelta(days=36500)
-_BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-
-
-def _size(text: object) -> object:
-    """`4194304`, `64KiB`, `4MiB`, `1GiB` in bytes."""
-    if isinstance(text, str) and text[-3:] in _BYTES and text[:-3].strip().isdigit():
-        return int(text[:-3]) * _BYTES[text[-3:]]
-    return text
 
 
 def _folders(stated: object) -> object:
@@ -74,8 +66,6 @@ def _kept_or_not(stated: object) -> timedelta | None:
     return timedelta(0) if stated in (0, "0", "0d", timedelta(0)) else _kept(stated)
 
 
-Bound = Annotated[int, Field(ge=1)]
-Size = Annotated[int, BeforeValidator(_size), Field(ge=1)]
 Kept = Annotated[timedelta | None, BeforeValidator(_kept)]  # None: for ever
 Address = Annotated[tuple[str, int], BeforeValidator(_address)]  # an IP address and a port
 
@@ -111,7 +101,7 @@ class Settings(BaseModel):
     max_fields: Bound = DEFAULT_LIMITS.max_fields
     max_repetitions: Bound = DEFAULT_LIMITS.max_repetitions
     max_elements: Bound = DEFAULT_LIMITS.max_elements
-    max_nesting: Annotated[Bound, Field(le=200)] = DEFAULT_LIMITS.max_nesting  # Python's own bound is near 1,000
+    max_nesting: Nesting = DEFAULT_LIMITS.max_nesting
     max_orders: Bound = DEFAULT_LIMITS.max_orders
     max_messages: Bound = DEFAULT_LIMITS.max_messages
 
@@ -169,12 +159,24 @@ def _from_file(file: Path) -> dict[str, Any]:
     for name in ("amqp_ca_file", "amqp_certificate_file", "amqp_key_file"):
         if isinstance(stated.get(name), str):
             stated[name] = file.parent / stated[name]
+    for name in _SECRETS:
+        if isinstance(stated.get(name), dict):
+            stated[name] = _named_secret(stated[name], f"{file}: {name}")
     if isinstance(stated.get("reference_folders"), list):
         stated["reference_folders"] = [file.parent / str(folder) for folder in stated["reference_folders"]]
     prefix, relative, database = str(stated.get("database_url", "")).partition("sqlite:///")
     if relative and not prefix and not database.startswith("/"):
         stated["database_url"] = f"sqlite:///{file.parent.resolve() / database}"
     return stated
+
+
+def _named_secret(stated: dict[str, Any], key: str) -> str:
+    """What `{ env = "NAME" }` means."""
+    if list(stated) != ["env"] or not isinstance(stated["env"], str):
+        raise ConfigError(f'{key}: write a text, or {{ env = "NAME" }} for what the variable NAME holds')
+    if not (secret := os.environ.get(stated["env"])):
+        raise ConfigError(f"{key}: the environment has no {stated['env']}")
+    return secret
 
 
 def _from_environment() -> dict[str, Any]:

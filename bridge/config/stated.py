@@ -6,7 +6,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 
 from bridge.config.toml_lines import line_of
 from bridge.core.errors import ConfigError, Key
@@ -30,6 +30,23 @@ def duration(text: object) -> timedelta:
 # As it is written, for JSON Schema; pydantic would say ISO 8601.
 _WRITTEN_DURATION = WithJsonSchema({"type": "string", "pattern": r"^[0-9]+ *[smhd]$"})
 Duration = Annotated[timedelta, BeforeValidator(duration), _WRITTEN_DURATION]
+
+_BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+
+def _size(text: object) -> object:
+    """`4194304`, `64KiB`, `4 MiB`, `1GiB` in bytes."""
+    if not isinstance(text, str) or text.isdigit():
+        return text
+    if text[-3:] in _BYTES and text[:-3].strip().isdigit():
+        return int(text[:-3]) * _BYTES[text[-3:]]
+    raise ValueError("write a number of bytes, such as 4194304, 64KiB, 4MiB or 1GiB")
+
+
+_WRITTEN_SIZE = WithJsonSchema({"type": ["integer", "string"], "minimum": 1, "pattern": "^[0-9]+ *[KMG]iB$"})
+Bound = Annotated[int, Field(ge=1)]
+Size = Annotated[int, BeforeValidator(_size), Field(ge=1), _WRITTEN_SIZE]
+Nesting = Annotated[Bound, Field(le=200)]  # Python's own bound is near 1,000
 
 
 def toml(text: bytes, place: str) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from typing import Any
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from bridge.core.events import Retrieve
 from bridge.core.filtering import Filter
+from bridge.core.limits import Limits
 from bridge.core.model import Fact, Instance
 from bridge.core.normalisation import Normalisation
 from bridge.core.struct import Value
@@ -75,6 +79,11 @@ class Source(Value):
     prefetch: int
     charset: str  # of HL7 messages that declare none
     timezone: str  # of HL7 times that state none (IANA name)
+    bounds: Mapping[str, Any] = {}  # of `Limits`, those that are others than the settings'
+
+    def within(self, limits: Limits) -> Limits:
+        """What one message of this source may make the bridge read."""
+        return replace(limits, **self.bounds) if self.bounds else limits
 
 
 class Destination(Value):

@@ -103,7 +103,7 @@ def inspect(file: Path, channels: Sequence[Channel], data_type: DataType | None,
     channel = next((channel for channel in channels if channel.source.data_type is kind.data_type), None)
     if channel is None:
         raise ConfigError(f"{file}: no channel takes {kind.data_type}")
-    return _held(str(file), body, kind, channel, limits)
+    return _held(str(file), body, kind, channel, channel.source.within(limits))
 
 
 def _held(file: str, body: bytes, kind: FileType, channel: Channel, limits: Limits) -> list[Inspected]:
