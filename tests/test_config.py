@@ -272,6 +272,10 @@ def test_a_channel_has_its_own_times_in_seconds(tmp_path: Path) -> None:
         ("[transformer.normalise]\npatient_id = ['strip']", "transformer.normalise.patient_id.0: write trim, upper"),
         ("[transformer.normalise]\npatient_id = ['strip_prefix:']", "transformer.normalise.patient_id.0: write trim"),
         ("[transformer]\nplaceholders = [' ']", "transformer.placeholders.0"),
+        *(
+            (f"[transformer.normalise]\npatient_id = ['{step}']", "transformer.normalise.patient_id.0: write trim")
+            for step in ("split", "split:/", "split:/:0", "split:1", "split:/:x", "pad", "pad:0", "pad:08", "pad:65")
+        ),
         ("[[transformer.sender]]\nplaceholders = ['X']", "transformer.sender.0.when"),
         (
             "[[transformer.sender]]\nwhen = {}",

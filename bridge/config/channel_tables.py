@@ -44,7 +44,9 @@ def _designator(written: str) -> str:
 
 def _step(written: str) -> str:
     if not STEP.fullmatch(written):
-        raise ValueError("write trim, upper, lower, strip_leading_zeros, strip_prefix:TEXT or strip_suffix:TEXT")
+        raise ValueError(
+            "write trim, upper, lower, strip_leading_zeros, strip_prefix:TEXT, strip_suffix:TEXT, split:TEXT:N or pad:N"
+        )
     return written
 
 
@@ -154,7 +156,7 @@ class IssuersFile(Part):
 
 
 class NormaliseFile(Part):
-    """What is done to identifiers before they are compared: trim, upper, strip_leading_zeros, strip_prefix:X …"""
+    """What is done to identifiers before they are compared: trim, upper, strip_prefix:X, split:X:N, pad:N …"""
 
     patient_id: _Steps | None = None
     accession_number: _Steps | None = None

@@ -47,7 +47,29 @@ _KINDS = {
 _HOLDERS = frozenset(("statement", "patient", "requests", "replaces", "parent", "scheduled_steps"))  # of such fields
 _NOTHING_WITHOUT_VALUES = (OrderNumbers, Request, ScheduledStep)
 
-STEP = re.compile(r"trim|upper|lower|strip_leading_zeros|strip_(?:prefix|suffix):.+")
+# A name, or a name, a colon and its argument, which is all that stands behind it. The last colon of `split` parts the
+# text to cut at from the number of the part.
+STEP = re.compile(
+    r"trim|upper|lower|strip_leading_zeros|strip_(?:prefix|suffix):.+|split:.+:[1-9][0-9]?"
+    r"|pad:(?:[1-9]|[1-5][0-9]|6[0-4])"
+)
+
+
+def _part_of(value: str, argument: str) -> str:
+    """A part of a value cut at each occurrence of a text.
+
+    A value that has no such part stays: absent, it would contradict nobody.
+    """
+    separator, _, number = argument.rpartition(":")
+    parts = value.split(separator)
+    return parts[int(number) - 1].strip() or value if int(number) <= len(parts) else value
+
+
+def _padded(value: str, argument: str) -> str:
+    """A number with leading zeros; a value with anything but digits is no number, and stays."""
+    return value.rjust(int(argument), "0") if value.isascii() and value.isdigit() else value
+
+
 _STEPS: Mapping[str, Callable[[str, str], str]] = {
     "trim": lambda value, _: value.strip(),
     "upper": lambda value, _: value.upper(),
@@ -55,6 +77,8 @@ _STEPS: Mapping[str, Callable[[str, str], str]] = {
     "strip_leading_zeros": lambda value, _: value.lstrip("0"),
     "strip_prefix": str.removeprefix,
     "strip_suffix": str.removesuffix,
+    "split": _part_of,
+    "pad": _padded,
 }
 
 
