@@ -50,6 +50,12 @@ def _step(written: str) -> str:
     return written
 
 
+def _modality(written: str) -> str:
+    if not re.fullmatch(r"[A-Z][A-Z0-9]{1,15}", written):
+        raise ValueError("write a modality as DICOM has it, such as CT")
+    return written
+
+
 def _message_type(written: str) -> str:
     if not re.fullmatch(r"[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}", written):
         raise ValueError("write type and trigger event, such as ORM^O01")
@@ -178,6 +184,23 @@ class OrderFile(Part):
     requested_procedure_id: _Places | None = None
     scheduled_procedure_step_id: _Places | None = None
     modality: _Places | None = None
+    scheduled_start: _Places | None = None
+    procedure: _Places | None = None
+    reason: _Places | None = None
+    ordering_provider: _Places | None = None
+    priority: _Places | None = None
+
+
+_Somewhere = Annotated[_Places, Field(min_length=1)]
+
+
+class PatientFile(Part):
+    """Where in PID senders of HL7 keep what is said of a patient; nowhere is no answer, or nothing would contradict."""
+
+    ids: _Somewhere | None = None
+    name: _Somewhere | None = None
+    birth_date: _Somewhere | None = None
+    sex: _Somewhere | None = None
 
 
 class ObjectFile(Part):
@@ -185,6 +208,16 @@ class ObjectFile(Part):
 
     patient_id: _Places | None = None
     accession_number: _Places | None = None
+    placer_order_number: _Places | None = None
+    filler_order_number: _Places | None = None
+    requested_procedure_id: _Places | None = None
+
+
+class CodesFile(Part):
+    """What senders of HL7 write for a code of the standard; what is not named here stays as it is."""
+
+    modality: dict[_Text, Annotated[str, AfterValidator(_modality)]] | None = None
+    sex: dict[_Text, Literal["F", "M", "O", "U"]] | None = None
 
 
 class WhenFile(Part):
@@ -207,9 +240,12 @@ class SenderFile(Part):
 
     when: WhenFile
     order: OrderFile = OrderFile()
+    patient: PatientFile = PatientFile()
     object: ObjectFile = ObjectFile()
     issuers: IssuersFile = IssuersFile()
     normalise: NormaliseFile = NormaliseFile()
+    codes: CodesFile = CodesFile()
+    date_formats: list[_Text] | None = None
     placeholders: _Words | None = None
 
 
@@ -218,9 +254,12 @@ class TransformerFile(Part):
 
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     order: OrderFile = OrderFile()
+    patient: PatientFile = PatientFile()
     object: ObjectFile = ObjectFile()
     issuers: IssuersFile = IssuersFile()
     normalise: NormaliseFile = NormaliseFile()
+    codes: CodesFile = CodesFile()
+    date_formats: list[_Text] = []
     placeholders: _Words = []
     python: Annotated[Any, BeforeValidator(change), WithJsonSchema({"type": "string"})] = None
     sender: list[SenderFile] = []
@@ -278,5 +317,5 @@ class ChannelFile(Part):
 
 MODELS = (
     ChannelFile, SourceFile, FilterFile, ConditionFile, TransformerFile, SenderFile, WhenFile, OrderFile,
-    ObjectFile, IssuersFile, NormaliseFile, CorrelationFile, DestinationFile, ExampleFile,
+    PatientFile, ObjectFile, CodesFile, IssuersFile, NormaliseFile, CorrelationFile, DestinationFile, ExampleFile,
 )  # fmt: skip
