@@ -61,11 +61,13 @@ def checked_channels(place: Path) -> list[Channel]:
 
 def topology_of(channels: Sequence[Channel]) -> Topology:
     """What these channels need on the broker."""
+    destinations = [destination for channel in channels for destination in channel.destinations]
     return Topology(
         sources=tuple(
             SourceQueue(c.source.queue, c.source.exchange, c.source.bindings, c.source.prefetch) for c in channels
         ),
-        event_exchanges=tuple(sorted({c.destination.exchange for c in channels})),
+        event_exchanges=tuple(sorted({one.exchange for one in destinations if one.declare})),
+        foreign_exchanges=tuple(sorted({one.exchange for one in destinations if not one.declare})),
     )
 
 
@@ -158,7 +160,8 @@ class Bridge:
         self._prepare = prepare
         self._publisher = Publisher(url, prepare, watched={DEAD: monitoring.dead_letters_answered})
         self._consumer = Consumer(url, topology.sources, prepare, time.monotonic, monitoring.queue_answered)
-        send = destination(self._publisher, {c.name: c.destination.exchange for c in channels})
+        exchanges = {c.name: {one.name: one.exchange for one in c.destinations} for c in channels}
+        send = destination(self._publisher, exchanges)
         self._relay = Relay(store, monitoring.sending(send), time.monotonic)
         site = site_of(settings, channels, store)
         self._deadlines = Deadlines(store, site, now, time.monotonic, self._consumer.caught_up, self._relay.owe)

@@ -287,7 +287,7 @@ def listen(
 ) -> None:
     """Shows events as they pass, from now on."""
     settings, _ = settings_of(context)
-    exchange = load_channels(channels_place(settings))[0].destination.exchange
+    exchange = load_channels(channels_place(settings))[0].destinations[0].exchange
     passing = amqp.events(settings.broker_url, exchange, binding, seconds)
     next(passing)
     print(f"listening on {exchange} for {binding}", file=sys.stderr, flush=True)

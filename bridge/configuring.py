@@ -1,4 +1,4 @@
-"""The commands around channel files: which there are and what each does, and a set to begin with."""
+"""The commands around channel files: which there are, what each does, what all of them exchange, and a first set."""
 
 import json
 import shutil
@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from bridge import app
+from bridge.asyncapi import document
 from bridge.config import channels_place, starter_channels
-from bridge.core.channel import READ_MESSAGES, Channel, DataType
+from bridge.core.channel import READ_MESSAGES, Channel, DataType, Destination
 from bridge.core.filtering import Condition
 from bridge.schema import CHANNEL_SCHEMA
 from bridge.terminal import EXIT_WRONG, Json, output, settings_of
@@ -67,8 +68,16 @@ def list_channels(context: typer.Context, as_json: Json = False) -> None:
         output.print("\n".join(_lines(channel)))
 
 
+@commands.command()
+def asyncapi(context: typer.Context) -> None:
+    """The AsyncAPI 3.0 document of all that the channels consume and publish; never a credential."""
+    settings, _ = settings_of(context)
+    channels = app.checked_channels(channels_place(settings))
+    print(json.dumps(document(settings, channels), ensure_ascii=False, indent=2))
+
+
 def _described(channel: Channel) -> dict[str, Any]:
-    source, destination = channel.source, channel.destination
+    source = channel.source
     return {
         "name": channel.name,
         "description": channel.description,
@@ -81,13 +90,24 @@ def _described(channel: Channel) -> dict[str, Any]:
         "messageTypes": channel.message_types if source.data_type is DataType.HL7V2 else None,
         "accept": [_said(one) for one in channel.filter.accept],
         "reject": [_said(one) for one in channel.filter.reject],
-        "destination": {"exchange": destination.exchange, "events": destination.events},
+        "destinations": [
+            {
+                "name": one.name,
+                "exchange": one.exchange,
+                "declare": one.declare,
+                "routingKey": one.routing_key,
+                "events": one.events,
+                "accept": [_said(condition) for condition in one.filter.accept],
+                "reject": [_said(condition) for condition in one.filter.reject],
+            }
+            for one in channel.destinations
+        ],
         "examples": len(channel.examples),
     }
 
 
 def _lines(channel: Channel) -> Iterator[str]:
-    source, destination = channel.source, channel.destination
+    source = channel.source
     yield f"{channel.name}  {channel.description}".rstrip()
     bindings = ", ".join(source.bindings)
     yield f"  reads      {source.data_type} from queue {source.queue} (exchange {source.exchange}, {bindings})"
@@ -98,7 +118,11 @@ def _lines(channel: Channel) -> Iterator[str]:
         yield "  accepts    every object"
     yield from (f"  only if    {_said(one)}" for one in channel.filter.accept)
     yield from (f"  not if     {_said(one)}" for one in channel.filter.reject)
-    yield f"  publishes  {', '.join(destination.events)} to exchange {destination.exchange}"
+    for one in channel.destinations:
+        key = "" if one.routing_key == Destination().routing_key else f" as {one.routing_key}"
+        yield f"  publishes  {', '.join(one.events)} to exchange {one.exchange}{key}"
+        yield from (f"    only if  {_said(condition)}" for condition in one.filter.accept)
+        yield from (f"    not if   {_said(condition)}" for condition in one.filter.reject)
     yield f"  examples   {len(channel.examples)}"
 
 

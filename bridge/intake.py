@@ -246,8 +246,8 @@ class Intake:
                 outcome = row.status
                 if row.message_id in reused:
                     row = replace(row, warnings=(*row.warnings, "message-id-reused"))
-                if isinstance(single.said, Invalid) and self._site.publishes(row.channel, "message.rejected"):
-                    rejections.append(self._rejected(row))
+                if isinstance(single.said, Invalid):
+                    rejections += self._rejected(row)
             outcomes[row.channel, outcome] += 1
             rows[row.id] = row
             stored.append(row)
@@ -286,7 +286,8 @@ class Intake:
             body=single.body,
         )
 
-    def _rejected(self, row: StoredMessage) -> Outbound:
+    def _rejected(self, row: StoredMessage) -> list[Outbound]:
+        """The event for each destination that wants it; what a destination asks of objects does not concern it."""
         data = RejectedData(
             revision=row.rejections,
             channel=row.channel,
@@ -297,8 +298,17 @@ class Intake:
         name = "message.rejected"
         cause = cause_of(row, self._now(), self._clock())
         event = cloud_event(self._site.origin, name, subject=row.id, partition=row.id, time=cause.at, data=data)
-        keys = routing_keys(name, ())
-        return outbound(event, row.channel, keys, correlation_id=cause.correlation_id, traceparent=cause.traceparent)
+        return [
+            outbound(
+                event,
+                row.channel,
+                destination.name,
+                routing_keys(name, (), destination.routing_key),
+                correlation_id=cause.correlation_id,
+                traceparent=cause.traceparent,
+            )
+            for destination in self._site.destinations(row.channel, name)
+        ]
 
 
 def _traceparent(inbound: Inbound) -> str | None:

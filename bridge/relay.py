@@ -175,13 +175,12 @@ class Relay:
 
 
 def _confirmed(answered: Iterable[tuple[Outbound, Delivery]]) -> dict[int, Delivery]:
-    """By row. What follows of a study behind an event that was not confirmed is sent again with it, in its sequence."""
+    """By row. What follows in the lane of an event that was not confirmed is sent again with it, in its sequence."""
     confirmed: dict[int, Delivery] = {}
-    behind: set[str] = set()  # studies
+    behind: set[str] = set()  # lanes
     for event, delivery in answered:
-        study = event.headers.get("partitionkey", "")
         if delivery in (Delivery.FAILED, Delivery.REFUSED):
-            behind.add(study)
-        elif study not in behind:
+            behind.add(event.lane)
+        elif event.lane not in behind:
             confirmed[event.id] = delivery
     return confirmed

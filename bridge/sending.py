@@ -12,6 +12,7 @@ from bridge.core.events import event_name
 from bridge.formats import hl7
 from bridge.formats.dicom import read_instance
 from bridge.formats.files import file_type
+from bridge.formats.selection import Selection
 
 
 def publication(file: Path, channels: Sequence[Channel], data_type: DataType | None) -> Publication:
@@ -51,7 +52,7 @@ def _message_type(body: bytes) -> str:
 
 def _modality(body: bytes) -> str:
     try:
-        modality = read_instance(body, attributes=()).statement.modality
+        modality = read_instance(body, attributes=Selection(frozenset())).statement.modality
     except Invalid:
         modality = None
     return modality if modality and modality.isalnum() else "unknown"

@@ -42,7 +42,9 @@ class Desk:
         if self.store.is_empty():
             self.store.migrate()
         self.site = Site(Origin("test", "epoch"), {channel.name: channel for channel in channels}, policy)
+        self.folder = folder
         self.events: list[dict[str, Any]] = []
+        self.outbound: list[Outbound] = []
         self.seconds = 0.0
         self.caught_up = True
         ticks = itertools.count()
@@ -57,6 +59,7 @@ class Desk:
         self.deadlines.tick()
 
     def _owed(self, events: Sequence[Outbound]) -> None:
+        self.outbound += events
         self.events += [json.loads(event.body) for event in events]
 
     def close(self) -> None:

@@ -167,9 +167,9 @@ def test_what_a_channel_file_leaves_out_has_a_default(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(CHANNEL)
     [channel] = load_channels(tmp_path)
     assert (channel.source.exchange, channel.source.prefetch) == ("bridge.in", 64)
-    assert channel.destination.exchange == "bridge.events"
-    assert channel.publishes("instance.pending")
-    assert channel.publishes("message.rejected")
+    assert channel.destinations[0].exchange == "bridge.events"
+    assert channel.destinations[0].wants("instance.pending")
+    assert channel.destinations[0].wants("message.rejected")
 
 
 def test_what_is_disabled_is_no_channel(tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ def test_a_mapped_instance_number_hides_no_other_mistake(tmp_path: Path) -> None
 
 def test_instance_number_may_be_one_of_the_attributes_that_events_carry(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(CHANNEL + "[[destinations]]\nattributes = ['InstanceNumber']\n")
-    assert checked_channels(tmp_path)[0].destination.attributes == ("InstanceNumber",)
+    assert checked_channels(tmp_path)[0].destinations[0].attributes == ("InstanceNumber",)
 
 
 TOLD = re.findall(

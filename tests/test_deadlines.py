@@ -158,8 +158,8 @@ def test_what_was_due_while_the_service_was_down_is_due_when_it_is_up_again(tmp_
 def test_a_channel_has_times_of_its_own_and_can_switch_off_events(tmp_path: Path) -> None:
     def quick(channel: Channel) -> Channel:
         events = ("instance.*", "study.settled")
-        destination = replace(channel.destination, events=events)
-        return replace(channel, settle_after=5.0, hold_for=10.0, destination=destination)
+        destination = replace(channel.destinations[0], events=events)
+        return replace(channel, settle_after=5.0, hold_for=10.0, destinations=(destination,))
 
     desk = Desk(tmp_path, [quick(channel) for channel in CHANNELS])
     desk.receive(dicom(ct(1, study=STUDY)))

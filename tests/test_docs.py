@@ -285,14 +285,16 @@ def test_every_python_example_compiles(page: str) -> None:
 
 def test_the_channel_file_with_every_part_can_be_loaded(tmp_path: Path) -> None:
     parts = re.findall(r"```toml\n(.*?)```", PAGES["docs/channels.md"], re.DOTALL)
-    _guide, filters, of_orders, of_patients, of_objects, dates, text, _scenario = parts
+    _guide, filters, of_orders, of_patients, of_objects, dates, destinations, text, _scenario = parts
     (tmp_path / "north.toml").write_text(f"{text}\n{filters}\n{of_orders}")
     images = (ROOT / "channels" / "images.toml").read_text()
     (tmp_path / "objects.toml").write_text(f"{images}\n{of_objects}")
-    source = '[source]\ndata_type = "HL7V2"\nqueue = "q"\nbindings = ["#"]\n'
-    (tmp_path / "patients.toml").write_text(f"{source}\n{dates}\n{of_patients}")
-    channel, objects, patients = load_channels(tmp_path)
-    assert [*mistakes(channel), *mistakes(objects), *mistakes(patients)] == []
+    source = '[source]\ndata_type = "HL7V2"\nqueue = "p"\nbindings = ["#"]\n'
+    (tmp_path / "patients.toml").write_text(f"{source}{dates}\n{of_patients}")
+    (tmp_path / "two.toml").write_text(f"[source]\ndata_type = 'DICOM'\nqueue = 'q'\nbindings = ['#']\n{destinations}")
+    channel, objects, patients, two = load_channels(tmp_path)
+    assert [said for one in (channel, objects, patients, two) for said in mistakes(one)] == []
+    assert [one.name for one in two.destinations] == ["events", "chest-ai"]
     assert (len(channel.filter.accept), len(channel.filter.reject)) == (1, 1)
     assert channel.source.timezone == "Europe/Berlin"
     assert channel.normalisation is not None

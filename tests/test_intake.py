@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from pydicom import dcmread
 
-from bridge.core.channel import Channel
+from bridge.core.channel import Channel, Destination
 from bridge.core.limits import Limits
 from bridge.core.model import Appointment, Filtered, IdentityChange, PatientUpdate, Reading, Report
 from bridge.core.ports import Inbound, Verb
@@ -278,8 +278,8 @@ def test_an_older_message_that_arrives_late_changes_nothing(desk: Desk) -> None:
 
 
 def test_a_channel_publishes_only_the_events_that_it_names(tmp_path: Path) -> None:
-    quiet = [replace(c, destination=replace(c.destination, events=("study.*", "instance.enriched"))) for c in CHANNELS]
-    desk = Desk(tmp_path, quiet)
+    quiet = Destination(events=("study.*", "instance.enriched"))
+    desk = Desk(tmp_path, [replace(channel, destinations=(quiet,)) for channel in CHANNELS])
     desk.receive(dicom(ct(1, study=STUDY, patient="PAT1")), dicom(b"garbage"))
     assert desk.names() == []
     desk.receive(hl7(orm(1, study=STUDY)))

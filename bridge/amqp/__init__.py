@@ -19,14 +19,16 @@ from bridge.amqp.publisher import (
     with_headers,
 )
 from bridge.amqp.tolerance import tolerate
-from bridge.amqp.topology import DEAD, SourceQueue, Topology, compare, declare, remove
+from bridge.amqp.topology import DEAD, DEAD_ARGUMENTS, SOURCE_ARGUMENTS, SourceQueue, Topology, compare, declare, remove
 
 tolerate()
 
 __all__ = [
     "DEAD",
+    "DEAD_ARGUMENTS",
     "MESSAGE_HEADER",
     "REJECTED_AT_HEADER",
+    "SOURCE_ARGUMENTS",
     "Confirmation",
     "Consumer",
     "DeadQueue",

@@ -19,9 +19,9 @@ DEAD = "bridge.dead"  # exchange and queue of what cannot be read
 
 # The broker's own limit is a last resort: it counts every lost connection and every look, so that a small one, as
 # RabbitMQ 4 has by default, would take good messages out of a queue (DESIGN 7). We count attempts ourselves.
-_QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
-_SOURCE_QUEUE = {
-    **_QUORUM,
+DEAD_ARGUMENTS = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+SOURCE_ARGUMENTS = {
+    **DEAD_ARGUMENTS,
     "x-dead-letter-exchange": DEAD,
     "x-dead-letter-strategy": "at-least-once",
     "x-overflow": "reject-publish",
@@ -45,6 +45,7 @@ class Topology:
 
     sources: tuple[SourceQueue, ...]
     event_exchanges: tuple[str, ...]
+    foreign_exchanges: tuple[str, ...] = ()  # to publish to, which somebody else declares
 
 
 def declare(url: str, topology: Topology, *, create: bool) -> None:
@@ -60,6 +61,7 @@ def declare(url: str, topology: Topology, *, create: bool) -> None:
         for name, declared in _declarations(topology):
             with _noting(wrong, connection, name) as channel:
                 declared(channel, passive=not create)
+        _look_at_foreign(topology, connection, wrong)
         if wrong:
             raise ConfigError(*wrong)
         for queue, exchange, key in bindings if create else ():
@@ -88,6 +90,7 @@ def compare(url: str, topology: Topology) -> list[str]:
                     continue
             with _noting(wrong, connection, name) as channel:  # only now the broker compares
                 declared(channel, passive=False)
+        _look_at_foreign(topology, connection, wrong)
     if wrong:
         raise ConfigError(*wrong)
     return absent
@@ -100,9 +103,15 @@ def _declarations(topology: Topology) -> Iterator[tuple[str, _Declaration]]:
     """Every exchange and queue: what it is called in reports, and what declares it."""
     for exchange in _exchanges(topology):
         yield f"exchange {exchange}", partial(BlockingChannel.exchange_declare, exchange=exchange, **_EXCHANGE)
-    queues = [(DEAD, _QUORUM), *((source.name, _SOURCE_QUEUE) for source in topology.sources)]
+    queues = [(DEAD, DEAD_ARGUMENTS), *((source.name, SOURCE_ARGUMENTS) for source in topology.sources)]
     for queue, arguments in queues:
         yield f"queue {queue}", partial(BlockingChannel.queue_declare, queue=queue, durable=True, arguments=arguments)
+
+
+def _look_at_foreign(topology: Topology, connection: BlockingConnection, wrong: list[str]) -> None:
+    for exchange in topology.foreign_exchanges:
+        with _noting(wrong, connection, f"exchange {exchange}") as channel:
+            channel.exchange_declare(exchange, passive=True)
 
 
 def _exchanges(topology: Topology) -> list[str]:
@@ -128,6 +137,8 @@ def _noting(wrong: list[str], connection: BlockingConnection, what: str) -> Iter
 
 
 def _said(error: ChannelClosedByBroker) -> str:
+    if error.reply_code == NOT_FOUND:
+        return "there is none, and its owner is who declares it"
     if differs := _DIFFERS.fullmatch(error.reply_text.removeprefix("PRECONDITION_FAILED - ")):
         argument, wanted, current = differs[1], *(_TYPED.fullmatch(part) for part in differs.groups()[1:])
         return (

@@ -7,9 +7,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bridge.config.channel_tables import MODELS, STATED, ChannelFile, Part, SenderFile, TransformerFile
+from bridge.config.channel_tables import (
+    MODELS,
+    STATED,
+    ChannelFile,
+    DestinationFile,
+    FilterFile,
+    Part,
+    SenderFile,
+    TransformerFile,
+)
 from bridge.config.stated import mistake, mistakes, toml
-from bridge.core.channel import Channel, DataType, Destination, Example, Source
+from bridge.core.channel import Channel, DataType, Destination, Example, RetrieveTemplate, Source
 from bridge.core.errors import ConfigError, Key, Mistake
 from bridge.core.filtering import Filter
 from bridge.core.model import Issuer
@@ -76,7 +85,7 @@ def _channel(file: Path) -> list[Channel]:
         raise ConfigError(*wrong)
     if not stated.enabled:
         return []
-    source, destination = stated.source, stated.destinations[0]
+    source, retrieve = stated.source, stated.retrieve
     settle_after, hold_for = stated.correlation.settle_after, stated.correlation.hold_for
     return [
         Channel(
@@ -92,23 +101,37 @@ def _channel(file: Path) -> list[Channel]:
                 timezone=stated.transformer.timezone,
             ),
             message_types=tuple(stated.filter.message_types),
-            filter=Filter(
-                accept=tuple(one.condition() for one in stated.filter.accept),
-                reject=tuple(one.condition() for one in stated.filter.reject),
-            ),
-            destination=Destination(
-                exchange=destination.exchange,
-                events=tuple(destination.events),
-                attributes=tuple(destination.attributes),
-            ),
+            filter=_filter(stated.filter),
+            destinations=tuple(_destination(one) for one in stated.destinations),
             folder=str(file.parent),
             examples=tuple(Example(**example.model_dump()) for example in stated.examples),
             normalisation=_normalisation(stated.transformer),
             settle_after=None if settle_after is None else settle_after.total_seconds(),
             hold_for=None if hold_for is None else hold_for.total_seconds(),
             change=stated.transformer.python,
+            retrieve=RetrieveTemplate(retrieve.url, retrieve.ae_title) if retrieve.url or retrieve.ae_title else None,
         )
     ]
+
+
+def _destination(stated: DestinationFile) -> Destination:
+    return Destination(
+        name=stated.name,
+        exchange=stated.exchange,
+        declare=stated.declare,
+        routing_key=stated.routing_key,
+        events=tuple(stated.events),
+        filter=_filter(stated),
+        attributes=tuple(stated.attributes),
+        private=stated.private,
+        compact_orders=stated.orders == "compact",
+    )
+
+
+def _filter(stated: FilterFile | DestinationFile) -> Filter:
+    return Filter(
+        accept=tuple(one.condition() for one in stated.accept), reject=tuple(one.condition() for one in stated.reject)
+    )
 
 
 def _normalisation(stated: TransformerFile) -> Normalisation | None:
@@ -168,14 +191,21 @@ def _mistaken_tables(stated: ChannelFile) -> Iterator[Mistake]:
         if when in seen:
             yield key, "stated twice"
         seen.append(when)
-    of_another, names = _OF_ANOTHER[data_type]
+    of_another, others = _OF_ANOTHER[data_type]
     tables: dict[Key, TransformerFile | SenderFile] = {("transformer",): stated.transformer}
     tables |= {("transformer", "sender", number): sender for number, sender in enumerate(stated.transformer.sender)}
     for place, table in tables.items():
-        for name in names:
+        for name in others:
             said = getattr(table, name)
             if any(one is not None for _, one in said) if isinstance(said, Part) else said:
                 yield (*place, name), f"this is about {of_another}, and the channel reads {data_type}"
+    names, declares = set[str](), dict[str, bool]()
+    for number, destination in enumerate(stated.destinations):
+        if destination.name in names:
+            yield ("destinations", number, "name"), "another destination has this name: give each its own"
+        if declares.setdefault(destination.exchange, destination.declare) is not destination.declare:
+            yield ("destinations", number, "declare"), "another destination of the same exchange says otherwise"
+        names.add(destination.name)
 
 
 _OF_ANOTHER = {

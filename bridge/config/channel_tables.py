@@ -1,6 +1,7 @@
 """How a channel file is written: its tables, their keys and defaults, and what each may hold (docs/channels.md)."""
 
 import re
+from string import Formatter
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,7 @@ from pydantic import (
 
 from bridge.config.python_hooks import change
 from bridge.config.stated import Duration
-from bridge.core.channel import DEFAULT_ATTRIBUTES, READ_MESSAGES, DataType, covers
+from bridge.core.channel import DEFAULT_ATTRIBUTES, EVERY_EVENT, READ_MESSAGES, DataType, covers
 from bridge.core.events import EVENTS
 from bridge.core.filtering import Condition, Place
 from bridge.core.normalisation import STEP
@@ -60,6 +61,31 @@ def _message_type(written: str) -> str:
     if not re.fullmatch(r"[A-Z][A-Z0-9]{2}\^[A-Z][A-Z0-9]{2}", written):
         raise ValueError("write type and trigger event, such as ORM^O01")
     return written
+
+
+def _named(template: str) -> set[str]:
+    """The names in braces of a template."""
+    try:
+        parts = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(template)]
+    except ValueError as error:
+        raise ValueError(f"not a text with names in braces: {error}") from None
+    if any(spec or conversion for _, spec, conversion in parts):
+        raise ValueError("write nothing but a name in braces")
+    return {name for name, _, _ in parts if name is not None}
+
+
+def _routing_key(template: str) -> str:
+    if not template or not _named(template) <= {"entity", "fact", "modality"} or len(template.encode()) > 200:
+        raise ValueError("write up to 200 bytes, in braces nothing but {entity}, {fact} and {modality}")
+    return template
+
+
+def _url_template(template: str) -> str:
+    if not _named(template) <= {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"}:
+        raise ValueError(
+            "write a URL, in braces nothing but {StudyInstanceUID}, {SeriesInstanceUID} and {SOPInstanceUID}"
+        )
+    return template
 
 
 def _pattern(written: str) -> str:
@@ -275,11 +301,24 @@ class CorrelationFile(Part):
 class DestinationFile(Part):
     """Where events go, which, and with which attributes."""
 
-    name: str = "events"
+    name: _Text = "events"
     type: Literal["rabbitmq"] = "rabbitmq"
-    exchange: str = "bridge.events"
-    events: list[_EventPattern] = ["instance.*", "study.*", "message.rejected"]
+    exchange: _Text = "bridge.events"
+    declare: bool = True
+    routing_key: Annotated[str, AfterValidator(_routing_key)] = "{entity}.{fact}.{modality}"
+    events: list[_EventPattern] = list(EVERY_EVENT)
+    accept: list[ConditionFile] = []
+    reject: list[ConditionFile] = []
     attributes: list[str] = list(DEFAULT_ATTRIBUTES)
+    private: bool = False
+    orders: Literal["full", "compact"] = "full"
+
+
+class RetrieveFile(Part):
+    """Where consumers get the objects; copied into events of instances, and never called."""
+
+    url: Annotated[str, AfterValidator(_url_template)] | None = None
+    ae_title: Annotated[str, Field(pattern=r"^[^\\\s]([^\\]{0,14}[^\\\s])?$")] | None = None
 
 
 class ExampleFile(Part):
@@ -311,11 +350,13 @@ class ChannelFile(Part):
     filter: FilterFile = FilterFile()
     transformer: TransformerFile = TransformerFile()
     correlation: CorrelationFile = CorrelationFile()
-    destinations: list[DestinationFile] = Field(default=[DestinationFile()], min_length=1, max_length=1)
+    retrieve: RetrieveFile = RetrieveFile()
+    destinations: list[DestinationFile] = Field(default=[DestinationFile()], min_length=1)
     examples: list[ExampleFile] = []
 
 
 MODELS = (
     ChannelFile, SourceFile, FilterFile, ConditionFile, TransformerFile, SenderFile, WhenFile, OrderFile,
-    PatientFile, ObjectFile, CodesFile, IssuersFile, NormaliseFile, CorrelationFile, DestinationFile, ExampleFile,
+    PatientFile, ObjectFile, CodesFile, IssuersFile, NormaliseFile, CorrelationFile, RetrieveFile, DestinationFile,
+    ExampleFile,
 )  # fmt: skip

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from urllib.parse import quote
 
+from bridge.core.events import Retrieve
 from bridge.core.filtering import Filter
-from bridge.core.model import Fact
+from bridge.core.model import Fact, Instance
 from bridge.core.normalisation import Normalisation
 from bridge.core.struct import Value
 
@@ -37,6 +39,8 @@ DEFAULT_ATTRIBUTES = (
     "PixelSpacing",
     "RequestAttributesSequence",
 )
+
+EVERY_EVENT = ("instance.*", "study.*", "message.rejected")
 
 # The HL7 v2 messages that are read, all of which a channel accepts unless it says otherwise.
 ORDER_MESSAGES = ("ORM^O01", "OMI^O23", "OMG^O19")
@@ -74,11 +78,45 @@ class Source(Value):
 
 
 class Destination(Value):
-    """The exchange that a channel's events go to."""
+    """An exchange that a channel's events go to: which of them, under which routing key, and how much they say.
 
-    exchange: str
-    events: tuple[str, ...]  # names with * for a word: instance.*, study.matched
-    attributes: tuple[str, ...]  # DICOM keywords that an event of an instance carries
+    A channel of which nothing is known any more has the defaults.
+    """
+
+    name: str = ""
+    exchange: str = "bridge.events"
+    declare: bool = True  # False: somebody else's exchange, which has to be there
+    routing_key: str = "{entity}.{fact}.{modality}"
+    events: tuple[str, ...] = EVERY_EVENT  # names with * for a word: instance.*, study.matched
+    filter: Filter = Filter()  # what it asks of the objects that an event is about
+    attributes: tuple[str, ...] = DEFAULT_ATTRIBUTES  # keywords, tags or groups that an event of an instance carries
+    private: bool = False  # whether it carries all private ones, too
+    compact_orders: bool = False
+
+    def wants(self, event: str) -> bool:
+        """Whether events of this name (`instance.pending`) go there."""
+        return any(covers(pattern, event) for pattern in self.events)
+
+
+class RetrieveTemplate(Value):
+    """Where consumers get an object: a URL with `{StudyInstanceUID}` and its like, and the AE title of the archive."""
+
+    url: str | None = None
+    ae_title: str | None = None
+
+    def of(self, instance: Instance) -> Retrieve:
+        """For one object. No URL where it has not all that the template names."""
+        values = {
+            "StudyInstanceUID": instance.statement.study_instance_uid,
+            "SeriesInstanceUID": instance.series_instance_uid,
+            "SOPInstanceUID": instance.sop_instance_uid,
+        }
+        stated = {name: quote(value, safe="") for name, value in values.items() if value}
+        try:
+            url = self.url.format_map(stated) if self.url else None
+        except KeyError:
+            url = None
+        return Retrieve(url=url, ae_title=self.ae_title)
 
 
 class Example(Value):
@@ -101,7 +139,7 @@ class Channel(Value):
     description: str
     source: Source
     message_types: tuple[str, ...]
-    destination: Destination
+    destinations: tuple[Destination, ...]
     folder: str
     examples: tuple[Example, ...] = ()
     filter: Filter = Filter()
@@ -109,10 +147,7 @@ class Channel(Value):
     settle_after: float | None = None  # seconds; None: that of the settings
     hold_for: float | None = None  # seconds; None: that of the settings
     change: Change | None = None  # the site's own Python
-
-    def publishes(self, event: str) -> bool:
-        """Whether events of this name (`instance.pending`) leave through the channel."""
-        return any(covers(pattern, event) for pattern in self.destination.events)
+    retrieve: RetrieveTemplate | None = None
 
 
 def covers(pattern: str, event: str) -> bool:

@@ -169,10 +169,11 @@ class Lineage(Value):
     caused_by: str
 
 
-class InstanceData(Value):
+class InstanceData(Value, kw_only=True):
     """`data` of `instance.*`.
 
-    `revision` counts within the study: a higher one is newer. `orders` are the linked ones. `reconciliation` proposes.
+    `revision` counts within the study: a higher one is newer. `orders` are the linked ones; `compactOrders` says that
+    they are told by their numbers, status and modality alone. `reconciliation` proposes.
     """
 
     revision: int
@@ -182,6 +183,7 @@ class InstanceData(Value):
     orders: tuple[PublishedOrder, ...]
     reconciliation: tuple[Difference, ...]
     lineage: Lineage
+    compact_orders: bool = False
 
 
 class Rejection(Value):
@@ -192,14 +194,14 @@ class Rejection(Value):
     note: str
 
 
-class RejectedInstanceData(InstanceData):
+class RejectedInstanceData(InstanceData, kw_only=True):
     """`data` of `instance.rejected`."""
 
     rejection: Rejection
 
 
-class StudyData(Value):
-    """`data` of `study.*`. `revision` counts within the study: a higher one is newer. `orders` are the linked ones."""
+class StudyData(Value, kw_only=True):
+    """`data` of `study.*`; `revision`, `orders` and `compactOrders` as in events of instances."""
 
     revision: int
     channel: str
@@ -207,9 +209,10 @@ class StudyData(Value):
     correlation: Correlation
     orders: tuple[PublishedOrder, ...]
     lineage: Lineage
+    compact_orders: bool = False
 
 
-class SettledData(StudyData):
+class SettledData(StudyData, kw_only=True):
     """`data` of `study.settled`, and of `study.ready`: no new object came for `quietTime` seconds.
 
     `reason` says what the end was taken from: `quiet`, as there is no reliable signal. `reopened`: it had settled
@@ -221,7 +224,7 @@ class SettledData(StudyData):
     reopened: bool
 
 
-class OverdueData(StudyData):
+class OverdueData(StudyData, kw_only=True):
     """`data` of `study.overdue`: pending `since` then, longer than `holdFor` seconds."""
 
     since: str
@@ -236,7 +239,7 @@ class Change(Value):
     after: Any
 
 
-class AmendedData(StudyData):
+class AmendedData(StudyData, kw_only=True):
     """`data` of `study.amended`: the same orders are linked, and something about the link or them has changed."""
 
     changes: tuple[Change, ...]
@@ -255,7 +258,7 @@ class PublishedReport(Value):
     source: MessageSource
 
 
-class ReportedData(StudyData):
+class ReportedData(StudyData, kw_only=True):
     """`data` of `study.reported`: all reports that are known for the linked orders, the newest first."""
 
     reports: tuple[PublishedReport, ...]

@@ -48,6 +48,9 @@ class Filter(Value):
     accept: tuple[Condition, ...] = ()
     reject: tuple[Condition, ...] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.accept or self.reject)
+
     def conditions(self, kind: Place) -> list[Condition]:
         return [one for one in (*self.accept, *self.reject) if one.kind is kind]
 

@@ -66,6 +66,12 @@ class Outbound(Value):
     copies: Sequence[str] = ()  # further routing keys (AMQP header CC)
     correlation_id: str | None = None
     traceparent: str | None = None  # of the message that led to it (W3C Trace Context)
+    destination: str = ""  # of its channel, by name
+
+    @property
+    def lane(self) -> str:
+        """What keeps its sequence: the events of a study to one destination."""
+        return f"{self.headers.get('partitionkey', '')} {self.destination}"
 
 
 class Delivery(StrEnum):

@@ -72,10 +72,13 @@ def cloud_event(origin: Origin, name: str, *, subject: str, partition: str, time
 _MODALITY = re.compile(r"[A-Za-z0-9_ -]{1,16}")  # CS (PS3.5 6.2), and what is no danger to a routing key
 
 
-def routing_keys(name: str, modalities: tuple[str, ...]) -> tuple[str, ...]:
-    """`<entity>.<fact>.<modality>`, one for each modality, the first of which leads; `none` where there is none."""
+def routing_keys(
+    name: str, modalities: tuple[str, ...], template: str = "{entity}.{fact}.{modality}"
+) -> tuple[str, ...]:
+    """A key for each modality, the first of which leads; `none` where there is none. Each key once."""
+    entity, _, fact = name.partition(".")
     words = [modality if _MODALITY.fullmatch(modality) else "none" for modality in modalities]
-    return tuple(dict.fromkeys(f"{name}.{word}" for word in words or ["none"]))
+    return tuple(dict.fromkeys(template.format(entity=entity, fact=fact, modality=word) for word in words or ["none"]))
 
 
 # An event leads with what was acquired; what was made from it stands last (DESIGN 3.4).
@@ -129,6 +132,13 @@ def published_order(order: Order) -> PublishedOrder:
         replaces=_published_numbers(order.replaces),
         parent=_published_numbers(order.parent),
     )
+
+
+def compact(order: PublishedOrder) -> PublishedOrder:
+    """Its numbers, status and modality alone: thousands of events of one study need not say all of it again."""
+    nobody = PublishedPatient(identifiers=(), name=None, birth_date=None, sex=None)
+    told = ("procedure", "priority", "reason", "clinical_information", "ordered_at", "visit_number", "account_number")
+    return replace(order, **dict.fromkeys(told), ordering_provider=None, patient=nobody, scheduled_steps=())
 
 
 def _published_numbers(numbers: OrderNumbers | None) -> PublishedOrderNumbers | None:
@@ -230,12 +240,13 @@ _MOST_BYTES = 8 * 1024 * 1024  # of an event; RabbitMQ 4 takes messages of 16 Mi
 def outbound(
     event: CloudEvent[Any],
     channel: str,
+    destination: str,
     keys: Sequence[str],
     *,
     correlation_id: str | None,
     traceparent: str | None,
 ) -> Outbound:
-    """An event as destinations take it; its row is not known yet. One that is too large goes without `dicom`."""
+    """An event as a destination takes it; its row is not known yet. One that is too large goes without `dicom`."""
     body = encode(event)
     if len(body) > _MOST_BYTES and isinstance(event.data, InstanceData):
         instance = replace(event.data.instance, dicom={}, dicom_omitted=True)
@@ -244,6 +255,7 @@ def outbound(
     return Outbound(
         id=0,
         channel=channel,
+        destination=destination,
         routing_key=keys[0],
         copies=tuple(keys[1:]),
         event_id=event.id,

@@ -1,13 +1,15 @@
 """Makes the events of one transaction out of what was decided, and keeps them until they are saved."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
+from bridge.core.channel import Destination
 from bridge.core.decision import Decision, Verdict
 from bridge.core.events import (
     AmendedData,
     Change,
-    CloudEvent,
     InstanceData,
     Lineage,
     OverdueData,
@@ -24,6 +26,7 @@ from bridge.core.orders import Order
 from bridge.core.ports import Outbound
 from bridge.core.publishing import (
     cloud_event,
+    compact,
     correlation,
     instance_data,
     outbound,
@@ -33,6 +36,8 @@ from bridge.core.publishing import (
 )
 from bridge.correlation.cause import Cause, Site
 from bridge.correlation.studies import series_of
+from bridge.formats.filters import refused_by
+from bridge.formats.selection import carried
 from bridge.store.rows import HistoryEntry, StoredInstance, StoredStudy
 
 # IHE RAD IOCM; PS3.16 CID 7011 and 7010.
@@ -45,10 +50,14 @@ MEANINGS = {
 
 
 class Announcer:
-    """Owes events; what a channel does not want is not owed."""
+    """Owes events, each to the destinations of its channel that want it; says whether there was one.
 
-    def __init__(self, site: Site) -> None:
+    `objects` gives the current objects of a study.
+    """
+
+    def __init__(self, site: Site, objects: Callable[[StoredStudy], Sequence[StoredInstance]]) -> None:
         self._site = site
+        self._objects = objects
         self.events: list[Outbound] = []
 
     def study(
@@ -143,6 +152,7 @@ class Announcer:
         before: Decision | None,
         cause: Cause,
     ) -> InstanceData:
+        channel = self._site.channels.get(stored.channel)
         return instance_data(
             stored.instance,
             correlation(decided(study), previous(before)),
@@ -150,27 +160,56 @@ class Announcer:
             revision=study.revision,
             channel=stored.channel,
             lineage=Lineage(stored.message, cause.message),
+            retrieve=channel.retrieve.of(stored.instance) if channel and channel.retrieve else None,
         )
 
     def _owe_study(self, name: str, study: StoredStudy, data: StudyData, cause: Cause) -> bool:
-        if not self._site.publishes(study.channel, name):
-            return False
-        event = cloud_event(self._site.origin, name, subject=study.uid, partition=study.uid, time=cause.at, data=data)
-        self._owe(event, study.channel, routing_keys(name, data.study.modalities), cause)
-        return True
+        wanted = self._site.destinations(study.channel, name)
+        if any(one.filter for one in wanted):
+            objects = [one.instance for one in self._objects(study)]
+            wanted = [one for one in wanted if not refused_by(one, objects)]
+        for destination in wanted:
+            self._owe(name, study.uid, study, study.channel, destination, data, data.study.modalities, cause)
+        return bool(wanted)
 
     def _owe_instance(
         self, name: str, study: StoredStudy, stored: StoredInstance, data: InstanceData, cause: Cause
     ) -> None:
-        if not self._site.publishes(stored.channel, name):
-            return
-        uid, modality = stored.instance.sop_instance_uid, stored.instance.statement.modality
-        event = cloud_event(self._site.origin, name, subject=uid, partition=study.uid, time=cause.at, data=data)
-        self._owe(event, stored.channel, routing_keys(name, (modality,) if modality else ()), cause)
+        wanted = self._site.destinations(stored.channel, name)
+        channel, modality = self._site.channels.get(stored.channel), stored.instance.statement.modality
+        modalities = (modality,) if modality else ()
+        uid, dicom = stored.instance.sop_instance_uid, data.instance.dicom
+        for destination in wanted:
+            if destination.filter and refused_by(destination, [stored.instance]):
+                continue
+            said = carried(dicom, channel, destination) if channel else dicom
+            shown = data if said is dicom else replace(data, instance=replace(data.instance, dicom=said))
+            self._owe(name, uid, study, stored.channel, destination, shown, modalities, cause)
 
-    def _owe(self, event: CloudEvent[Any], channel: str, keys: Sequence[str], cause: Cause) -> None:
+    def _owe(
+        self,
+        name: str,
+        subject: str,
+        study: StoredStudy,
+        channel: str,
+        destination: Destination,
+        data: InstanceData | StudyData,
+        modalities: tuple[str, ...],
+        cause: Cause,
+    ) -> None:
+        if destination.compact_orders:
+            data = replace(data, orders=tuple(map(compact, data.orders)), compact_orders=True)
+        event = cloud_event(self._site.origin, name, subject=subject, partition=study.uid, time=cause.at, data=data)
+        keys = routing_keys(name, modalities, destination.routing_key)
         self.events.append(
-            outbound(event, channel, keys, correlation_id=cause.correlation_id, traceparent=cause.traceparent)
+            outbound(
+                event,
+                channel,
+                destination.name,
+                keys,
+                correlation_id=cause.correlation_id,
+                traceparent=cause.traceparent,
+            )
         )
 
 

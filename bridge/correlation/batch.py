@@ -69,7 +69,7 @@ class Correlation:
         self._people = People(db, site.policy)
         self._studies = Studies(db)
         self._verdicts = Verdicts(db, self._orders, self._people)
-        self._announcer = Announcer(site)
+        self._announcer = Announcer(site, self._studies.objects)
         self._new_facts: list[tuple[str | None, HL7Fact | PersonFact]] = []
         self._history: list[tuple[str, HistoryEntry]] = []
         self._deadlines: dict[tuple[str, str], tuple[float, str] | None] = {}  # None: it is no more

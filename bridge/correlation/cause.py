@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from bridge.core.channel import Channel
+from bridge.core.channel import Channel, Destination
 from bridge.core.policy import DEFAULT_POLICY, Policy
 from bridge.core.publishing import Origin
 from bridge.core.struct import Value
@@ -27,10 +27,10 @@ class Site(NamedTuple):
         known = self.channels.get(channel)
         return self.hold_for if known is None or known.hold_for is None else known.hold_for
 
-    def publishes(self, channel: str, event: str) -> bool:
-        """Whether a channel wants events of this name; one whose file is gone wants them all."""
+    def destinations(self, channel: str, event: str) -> list[Destination]:
+        """Those of a channel that events of this name go to; one whose file is gone publishes all as it is usual."""
         known = self.channels.get(channel)
-        return known is None or known.publishes(event)
+        return [one for one in (known.destinations if known else (Destination(),)) if one.wants(event)]
 
 
 class Cause(Value):

@@ -16,12 +16,17 @@ _DELIVERIES = {
 }
 
 
-def destination(publisher: Publisher, exchanges: Mapping[str, str]) -> Send:
-    """A `Send` that waits for all confirms of a batch together; `exchanges` by channel name.
+def destination(publisher: Publisher, exchanges: Mapping[str, Mapping[str, str]]) -> Send:
+    """A `Send` that waits for all confirms of a batch together; `exchanges` by channel, then destination.
 
-    An event of a channel that is no longer there leaves through the first one's exchange.
+    An event for a destination that is no longer there leaves through the first one's exchange, of its channel where
+    that is there.
     """
-    fallback = next(iter(exchanges.values()))
+    first = next(iter(exchanges.values()))
+
+    def exchange(event: Outbound) -> str:
+        of_channel = exchanges.get(event.channel, first)
+        return of_channel.get(event.destination) or next(iter(of_channel.values()))
 
     def send(batch: Sequence[Outbound]) -> Sequence[Delivery]:
         answered = threading.Event()
@@ -31,7 +36,7 @@ def destination(publisher: Publisher, exchanges: Mapping[str, str]) -> Send:
             answer[:] = confirmations
             answered.set()
 
-        publisher.submit([_publication(event, exchanges.get(event.channel, fallback)) for event in batch], done)
+        publisher.submit([_publication(event, exchange(event)) for event in batch], done)
         answered.wait()
         return [_DELIVERIES[confirmation] for confirmation in answer]
 

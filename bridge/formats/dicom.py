@@ -21,20 +21,20 @@ from bridge.formats.dicom_rejections import (
     rejection_note,
 )
 from bridge.formats.dicom_values import (
-    attribute_tag,
+    NEEDED_FOR_JSON,
     json_model,
     moment_in_utc,
-    needed_for_json,
     person_names,
     text,
     text_field,
     texts,
     whole_date,
-    with_creators,
 )
 from bridge.formats.lost_characters import LOST
+from bridge.formats.selection import Selection, selection
 from bridge.formats.sop_classes import instance_number_type, sop_class_name
 
+_USUAL = selection(*DEFAULT_ATTRIBUTES)
 _WHITE_SPACE = b" \0\t\n\v\f\r"
 _MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 
@@ -90,22 +90,23 @@ _ATTRIBUTE_MODIFICATION_DATE_TIME = 0x04000562
 def read_instance(
     body: bytes,
     *,
-    attributes: Sequence[str] = DEFAULT_ATTRIBUTES,
+    attributes: Selection = _USUAL,
     limits: Limits = DEFAULT_LIMITS,
     whole: bool = True,
 ) -> Instance:
     """What the header of one DICOM object says.
 
-    `attributes` are the keywords or tags kept for `Instance.dicom`; private ones only when named, binary values never.
+    `attributes` are those kept for `Instance.dicom`, but for binary values.
     `whole` is false where `body` is the beginning of a file that is larger: then it has to reach the pixel data.
 
     Raises Invalid: `dicom-not-dicom`, `dicom-truncated` (before the pixel data), `dicom-malformed`,
     `dicom-media-directory` (a DICOMDIR), `dicom-no-sop-instance-uid`, `dicom-no-study-instance-uid`; over a limit
-    `max-inflated-size`, `max-elements`, `max-nesting`, `max-field-size`. Raises ConfigError when `attributes` names
-    none.
+    `max-inflated-size`, `max-elements`, `max-nesting`, `max-field-size`.
     """
-    kept, wanted = _tags(tuple(attributes))
+    kept, wanted = _tags(attributes)
     meta, header = read_part10(body, limits, wanted, whole=whole)
+    if attributes.is_open:
+        kept = tuple(sorted(tag for tag in header.elements if tag in attributes))
     sop_class_uid = text(header, _SOP_CLASS_UID)
     if _MEDIA_STORAGE_DIRECTORY in (sop_class_uid, text(meta, _MEDIA_STORAGE_SOP_CLASS_UID)):
         raise Invalid("dicom-media-directory", "a DICOMDIR lists objects and is none itself")
@@ -131,10 +132,9 @@ def read_instance(
 
 
 @lru_cache(maxsize=64)
-def _tags(attributes: tuple[str, ...]) -> tuple[tuple[int, ...], frozenset[int]]:
-    """The tags of the attributes to keep, and all those to find."""
-    kept = with_creators(attribute_tag(name) for name in attributes)
-    return kept, _READ | needed_for_json(kept)
+def _tags(attributes: Selection) -> tuple[tuple[int, ...], frozenset[int] | None]:
+    """The tags to keep, as far as they are named, and all those to find; None where that is every one."""
+    return tuple(sorted(attributes.tags)), None if attributes.is_open else attributes.tags | _READ | NEEDED_FOR_JSON
 
 
 _LONGEST_MODALITY = 64  # characters, though a code string has 16

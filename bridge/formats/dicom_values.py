@@ -23,6 +23,7 @@ from bridge.formats.lost_characters import LOST, are_all_question_marks, is_lost
 
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _PIXEL_REPRESENTATION = 0x00280103
+NEEDED_FOR_JSON = frozenset((_PIXEL_REPRESENTATION,))  # what `json_model` looks for beside what it writes
 
 _DATE = re.compile(r"(\d{4})(?:(\d\d)(\d\d)|\.(\d\d)\.(\d\d))", re.ASCII)  # with dots: ACR-NEMA 300 (PS3.5 6.2)
 _DATETIME = re.compile(
@@ -188,11 +189,6 @@ def with_creators(tags: Iterable[int]) -> tuple[int, ...]:
     """These tags in their order, private ones with the elements that reserve their blocks."""
     stated = set(tags)
     return tuple(sorted(stated | {creator_tag(tag) for tag in stated if is_private(tag)}))
-
-
-def needed_for_json(tags: Iterable[int]) -> frozenset[int]:
-    """The tags that `json_model` has to find in a data set to write these."""
-    return frozenset(tags) | {_PIXEL_REPRESENTATION}
 
 
 def json_model(data_set: DataSet, tags: Iterable[int]) -> dict[str, Any]:

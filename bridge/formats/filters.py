@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bridge.core.channel import Channel, DataType
-from bridge.core.errors import ConfigError, Mistake
-from bridge.core.filtering import Condition, Place
+from bridge.core.channel import Channel, DataType, Destination
+from bridge.core.errors import ConfigError, Key, Mistake
+from bridge.core.filtering import Condition, Filter, Place
 from bridge.core.model import Filtered, Instance
 from bridge.formats.dicom_values import attribute_tag
 from bridge.formats.hl7_paths import parse_path
@@ -14,20 +14,42 @@ _PLACES = {DataType.HL7V2: Place.PATH, DataType.DICOM: Place.ATTRIBUTE}
 
 
 def mistakes(channel: Channel) -> Iterator[Mistake]:
-    """What is wrong about the places of the channel's conditions."""
-    wanted = _PLACES[channel.source.data_type]
-    for name, conditions in (("accept", channel.filter.accept), ("reject", channel.filter.reject)):
+    """What is wrong about the places of the channel's conditions, and of those of its destinations."""
+    data_type = channel.source.data_type
+    for key, one in _conditions(channel.filter, ("filter",)):
+        if one.kind not in (_PLACES[data_type], Place.HEADER):
+            yield key, f"the channel reads {data_type}: write {_PLACES[data_type]}"
+        elif said := _mistake(one):
+            yield key, said
+    for number, destination in enumerate(channel.destinations):
+        for key, one in _conditions(destination.filter, ("destinations", number)):
+            if one.kind is not Place.ATTRIBUTE:
+                yield key, "a destination asks for attributes of the objects: write attribute"
+            elif data_type is not DataType.DICOM:
+                yield (
+                    key,
+                    "its events are about messages: those about objects leave through the channel of DICOM",
+                )
+            elif said := _mistake(one):
+                yield key, said
+
+
+def _conditions(stated: Filter, table: Key) -> Iterator[tuple[Key, Condition]]:
+    """Each condition with the key of its place."""
+    for name, conditions in (("accept", stated.accept), ("reject", stated.reject)):
         for number, one in enumerate(conditions):
-            key = ("filter", name, number, str(one.kind))
-            try:
-                if one.kind not in (wanted, Place.HEADER):
-                    yield key, f"the channel reads {channel.source.data_type}: write {wanted}"
-                elif one.kind is Place.PATH:
-                    parse_path(one.place)
-                elif one.kind is Place.ATTRIBUTE:
-                    _tags(one.place)
-            except (ConfigError, ValueError) as error:
-                yield key, str(error)
+            yield (*table, name, number, str(one.kind)), one
+
+
+def _mistake(one: Condition) -> str | None:
+    try:
+        if one.kind is Place.PATH:
+            parse_path(one.place)
+        elif one.kind is Place.ATTRIBUTE:
+            _tags(one.place)
+    except (ConfigError, ValueError) as error:
+        return str(error)
+    return None
 
 
 def refused(channel: Channel, headers: Mapping[str, str], values: Callable[[str], Sequence[str]]) -> Filtered | None:
@@ -48,6 +70,15 @@ def asked(channel: Channel) -> list[str]:
 def values_of(instance: Instance, place: str) -> list[str]:
     """The values of an attribute of an object, of those that were `asked` for."""
     return list(_values(instance.dicom, _tags(place)))
+
+
+def refused_by(destination: Destination, objects: Sequence[Instance]) -> bool:
+    """Whether a destination does not take events about these objects; a value of any of them is looked at."""
+
+    def values(one: Condition) -> Sequence[str]:
+        return [value for instance in objects for value in values_of(instance, one.place)]
+
+    return destination.filter.refusal(values) is not None
 
 
 def _tags(place: str) -> list[str]:

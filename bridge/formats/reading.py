@@ -12,7 +12,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from bridge.core.channel import READ_MESSAGES, Change, Channel, DataType
-from bridge.core.errors import ConfigError, Invalid, Mistake
+from bridge.core.errors import Invalid, Mistake
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.core.model import Fact, Filtered, Instance, Reading
 from bridge.core.normalisation import Normalisation, names_nobody, normalised, sender_of
@@ -28,12 +28,13 @@ from bridge.formats import (
     hl7_xml,
     places,
     references,
+    selection,
 )
 from bridge.formats.dicom import read_instance
-from bridge.formats.dicom_values import attribute_tag, with_creators
 from bridge.formats.dicom_writing import Part10
 from bridge.formats.encodings import decoded, from_base64, is_charset, looks_like_base64
 from bridge.formats.hl7_messages import read_message
+from bridge.formats.selection import Selection
 
 
 class Form(StrEnum):
@@ -61,6 +62,11 @@ _FORMS = {
 _UNTYPED = {
     DataType.HL7V2: ("", "application/octet-stream", "text/plain"),
     DataType.DICOM: ("", "application/octet-stream"),
+}
+# Every media type that is read, in lower case, and the form that it states; None where the body shows it.
+CONTENT_TYPES: dict[DataType, dict[str, Form | None]] = {
+    data_type: {**forms, **dict.fromkeys((*_UNTYPED[data_type], references.CONTENT_TYPE))}
+    for data_type, forms in _FORMS.items()
 }
 _SEEN = {  # what the first character says
     DataType.HL7V2: {b"<": Form.HL7_XML, b"M": Form.ER7, b"\x0b": Form.ER7},
@@ -94,11 +100,10 @@ def mistakes(channel: Channel) -> Iterator[Mistake]:
     for name in channel.message_types:
         if name not in READ_MESSAGES:
             yield ("filter", "message_types"), f"{name} is not read; docs/conformance.md lists what is"
-    for name in channel.destination.attributes:
-        try:
-            attribute_tag(name)
-        except ConfigError as error:
-            yield ("destinations", 0, "attributes"), str(error)
+    for number, destination in enumerate(channel.destinations):
+        for name in destination.attributes:
+            if said := selection.mistake(name):
+                yield ("destinations", number, "attributes"), said
     yield from filters.mistakes(channel)
     yield from places.mistakes(channel)
 
@@ -111,8 +116,8 @@ def contents(inbound: Inbound, data_type: DataType, limits: Limits = DEFAULT_LIM
         Invalid: its envelope cannot be opened; code and reason say why.
     """
     media_type, charset = _content_type(inbound.content_type)
-    forms = _FORMS[data_type]
-    if media_type not in forms and media_type not in (*_UNTYPED[data_type], references.CONTENT_TYPE):
+    forms = CONTENT_TYPES[data_type]
+    if media_type not in forms:
         raise Invalid("unsupported-content-type", f"no {data_type} is read from this content_type")
     if len(inbound.body) > limits.max_message_size:
         raise limits.exceeded("max_message_size")
@@ -246,8 +251,7 @@ def _read_hl7(content: Content, channel: Channel, limits: Limits) -> Reading | F
 
 def _read_part10(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:
     try:
-        attributes, whole = _attributes(channel), content.whole
-        instance = read_instance(content.body, attributes=attributes, limits=limits, whole=whole)
+        instance = read_instance(content.body, attributes=_attributes(channel), limits=limits, whole=content.whole)
     except Invalid as error:
         if error.code == "dicom-truncated" and not content.whole:
             raise limits.exceeded("max_message_size") from None
@@ -277,15 +281,15 @@ def _accepted(content: Content, channel: Channel, read: Instance, warnings: tupl
     instance = read
     if rules := channel.normalisation:
         instance = places.kept(read, rules.rules_for(sender_of(read, headers)).places)
-    if len(_attributes(channel)) > len(channel.destination.attributes):
-        kept = {f"{tag:08X}" for tag in with_creators(map(attribute_tag, channel.destination.attributes))}
-        instance = replace(instance, dicom={tag: said for tag, said in instance.dicom.items() if tag in kept})
+    if (kept := selection.kept(channel.destinations)) != _attributes(channel):
+        instance = replace(instance, dicom=selection.only(instance.dicom, kept))
     return Reading((instance,), (*warnings, *instance.warnings))
 
 
-def _attributes(channel: Channel) -> tuple[str, ...]:
-    """What has to be read of an object: for its event, for the filter, and where its sender keeps numbers."""
-    return (*channel.destination.attributes, *filters.asked(channel), *places.asked(channel))
+def _attributes(channel: Channel) -> Selection:
+    """What has to be read of an object: for its events, for the filter, and where its sender keeps numbers."""
+    asked = (*filters.asked(channel), *places.asked(channel))
+    return selection.kept(channel.destinations) | selection.selection(*asked)
 
 
 _READERS: dict[Form, Callable[[Content, Channel, Limits], Reading | Filtered]] = {

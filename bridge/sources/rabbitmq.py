@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _MOST_MESSAGES, _MOST_BYTES = 200, 8 * 1024 * 1024  # of a batch, which is one transaction
 _FIRST_DELAY, _LAST_DELAY = 0.2, 10.0  # seconds before another try
 _KEEP_FOR = 300.0  # seconds that messages are kept while the database does not answer
-_KEPT_HEADERS = ("calling-aet", "traceparent")
+KEPT_HEADERS = ("calling-aet", "traceparent")
 
 
 class RabbitMQSource:
@@ -115,7 +115,7 @@ class RabbitMQSource:
 
     def _inbound(self, received: Received) -> Inbound:
         said = received.properties
-        headers = {name: _text(value) or "" for name, value in (said.headers or {}).items() if name in _KEPT_HEADERS}
+        headers = {name: _text(value) or "" for name, value in (said.headers or {}).items() if name in KEPT_HEADERS}
         return Inbound(
             channel=self._channels[received.queue],
             body=received.body,

@@ -204,7 +204,7 @@ outbox = Table(
     metadata,
     Column("id", _RowId, primary_key=True, autoincrement=True),
     Column("doc", LargeBinary, nullable=False),
-    Column("study", String, nullable=False, server_default=""),
+    Column("study", String, nullable=False, server_default=""),  # and its destination: `Outbound.lane`
     Column("refused", Boolean, nullable=False, server_default=false()),
     Index("outbox_refused", "study", sqlite_where=text("refused"), postgresql_where=text("refused")),
     sqlite_autoincrement=True,

@@ -362,7 +362,7 @@ class Transaction(Lookups):
         """Queues events in their sequence; returns them with the ids of their rows."""
         if not events:
             return []
-        rows = [{"doc": encode(event), "study": event.headers.get("partitionkey", "")} for event in events]
+        rows = [{"doc": encode(event), "study": event.lane} for event in events]
         ids = self._connection.execute(_OWE, rows).scalars().all()
         return [msgspec.structs.replace(event, id=row) for event, row in zip(events, ids, strict=True)]
 

@@ -251,7 +251,8 @@ def test_the_verdicts_of_the_examples_are_what_they_are_called() -> None:
 def test_the_names_of_an_instance_event_are_those_of_the_contract() -> None:
     data = as_json(made("instance.enriched", an_instance(SAID["matched"], (FULL_ORDER,))))["data"]
 
-    assert list(data) == ["revision", "channel", "instance", "correlation", "orders", "reconciliation", "lineage"]
+    about = ["revision", "channel", "instance", "correlation", "orders", "reconciliation", "lineage", "compactOrders"]
+    assert list(data) == about
     assert list(data["instance"]) == [
         "sopInstanceUID",
         "sopClassUID",
@@ -404,7 +405,7 @@ def test_the_names_of_a_reconciliation_are_those_of_the_contract() -> None:
 def test_a_study_event_has_counts_for_each_series() -> None:
     data = as_json(made("study.matched", a_study(SAID["matched"], (FULL_ORDER,))))["data"]
 
-    assert list(data) == ["revision", "channel", "study", "correlation", "orders", "lineage"]
+    assert list(data) == ["revision", "channel", "study", "correlation", "orders", "lineage", "compactOrders"]
     assert data["study"] == {
         "studyInstanceUID": STUDY,
         "modalities": ["CT"],
@@ -472,7 +473,7 @@ def test_an_event_that_would_be_too_large_goes_without_the_objects_attributes_an
     long = {"00324000": {"vr": "LT", "Value": ["x" * 9_000_000]}}
     large = msgspec.structs.replace(data, instance=msgspec.structs.replace(data.instance, dicom=long))
     events = [
-        outbound(made("instance.enriched", one), "images", ["k"], correlation_id=None, traceparent=None)
+        outbound(made("instance.enriched", one), "images", "events", ["k"], correlation_id=None, traceparent=None)
         for one in (data, large)
     ]
     small, shortened = (json.loads(event.body) for event in events)

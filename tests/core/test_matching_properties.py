@@ -260,7 +260,7 @@ def test_what_is_undone_never_was(said: StudyFacts, orders: list[Order], persons
 
 
 @given(_studies(), _known_orders, _persons, st.data())
-def test_what_persons_link_comes_on_top_of_what_is_linked_without_them(
+def test_what_persons_link_comes_on_top_of_what_is_linked_without_them_but_for_another_patient_s(
     said: StudyFacts, orders: list[Order], persons: Persons, data: st.DataObject
 ) -> None:
     decisions = tuple(data.draw(_decisions(orders)))
@@ -271,8 +271,15 @@ def test_what_persons_link_comes_on_top_of_what_is_linked_without_them(
 
     linked = {finding.order for finding in decision.warnings if finding.code == "linked-by-person"}
     assert linked <= {order_id for order_id, one in standing.items() if one.kind == "link"}
-    assert set(decision.orders) == {*without.orders, *linked}
-    assert decision.rule == (without.rule or ("person" if linked else None))
+    by_person = [one.identity for one in orders if one.id in linked]
+    of_another = {
+        one.id
+        for one in _chosen(without, orders)
+        if any(compare(one.identity, who, persons) is Comparison.DIFFERENT for who in by_person)
+    }
+    assert set(decision.orders) == {*without.orders, *linked} - (of_another - linked)
+    if not of_another:
+        assert decision.rule == (without.rule or ("person" if linked else None))
 
 
 @given(_studies(), _known_orders.filter(bool), _persons, st.data())

@@ -336,7 +336,8 @@ def test_an_older_header_that_comes_later_leaves_the_same_warnings(tmp_path: Pat
 
 def test_a_consumer_of_ready_alone_hears_of_it_again_when_a_link_comes_back(tmp_path: Path) -> None:
     def only_ready(channel: Channel) -> Channel:
-        return replace(channel, destination=replace(channel.destination, events=("study.ready", "study.unlinked")))
+        [destination] = channel.destinations
+        return replace(channel, destinations=(replace(destination, events=("study.ready", "study.unlinked")),))
 
     desk = Desk(tmp_path, [only_ready(channel) for channel in CHANNELS])
     desk.receive(hl7(orm(1, accession="A1")), dicom(ct(1, study=STUDY, patient="PAT1", accession="A1")))

@@ -25,6 +25,7 @@ from pydicom.data import get_testdata_file
 from bridge.core.errors import ConfigError, Invalid
 from bridge.core.model import Identifier, Issuer, PersonName, Request, Stated
 from bridge.formats.dicom import read_instance
+from bridge.formats.selection import selection
 
 
 def shipped(name: str) -> bytes:
@@ -341,7 +342,7 @@ def test_private_unknown_and_odd_elements_do_not_fail_the_object() -> None:
         element(0x00280030, "FD", b"short "),
     )
 
-    instance = read_instance(body, attributes=["00091001", "0018FFFF", "Rows", "PixelSpacing", "Columns"])
+    instance = read_instance(body, attributes=selection("00091001", "0018FFFF", "Rows", "PixelSpacing", "Columns"))
 
     assert instance.sop_instance_uid == "1.2.3.4.5"
     assert instance.dicom == {
@@ -359,14 +360,14 @@ def test_the_channel_says_which_attributes_are_kept() -> None:
         element(0x00280010, "US", struct.pack("<H", 512)),
     )
 
-    assert read_instance(body, attributes=["Rows", "(0009,1001)"]).dicom == {
+    assert read_instance(body, attributes=selection("Rows", "(0009,1001)")).dicom == {
         "00090010": {"vr": "LO", "Value": ["VENDOR"]},
         "00091001": {"vr": "LO", "Value": ["private"]},
         "00280010": {"vr": "US", "Value": [512]},
     }
-    assert read_instance(body, attributes=[]).dicom == {}
+    assert read_instance(body, attributes=selection()).dicom == {}
     with pytest.raises(ConfigError, match="PatientNumber"):
-        read_instance(body, attributes=["PatientNumber"])
+        read_instance(body, attributes=selection("PatientNumber"))
 
 
 def test_a_number_that_is_signed_as_the_pixels_are_is_kept_as_such() -> None:
@@ -374,7 +375,7 @@ def test_a_number_that_is_signed_as_the_pixels_are_is_kept_as_such() -> None:
     signed = implicit(0x00280103, b"\1\0") + implicit(0x00280106, b"\xff\xff")
     body = part10(data_set=uids + signed, transfer_syntax=IMPLICIT_LITTLE)
 
-    assert read_instance(body, attributes=["SmallestImagePixelValue"]).dicom == {
+    assert read_instance(body, attributes=selection("SmallestImagePixelValue")).dicom == {
         "00280106": {"vr": "SS", "Value": [-1]}
     }
 
@@ -382,7 +383,7 @@ def test_a_number_that_is_signed_as_the_pixels_are_is_kept_as_such() -> None:
 def test_pixel_data_is_never_kept_even_when_named() -> None:
     waveform = sequence(0x54000100, item(element(0x54001010, "OW", b"\1\2\3\4"), element(0x003A0010, "US", b"\2\0")))
 
-    assert read_instance(ct(waveform), attributes=["PixelData", "WaveformSequence"]).dicom == {
+    assert read_instance(ct(waveform), attributes=selection("PixelData", "WaveformSequence")).dicom == {
         "54000100": {"vr": "SQ", "Value": [{"003A0010": {"vr": "US", "Value": [2]}}]}
     }
 

@@ -36,6 +36,7 @@ from bridge.core.model import Identifier, Issuer, Stated
 from bridge.formats.dicom import read_instance
 from bridge.formats.dicom_elements import DataSet
 from bridge.formats.dicom_part10 import read_part10
+from bridge.formats.selection import selection
 
 SHIPPED = Path(pydicom.__file__).parent / "data"
 FILES = {
@@ -60,6 +61,9 @@ NESTED = part10(
     sequence(0x00400275, item(element(0x00080050, "SH", "A1005"))),
     PIXELS,
 )
+
+
+MANY = selection("PatientName", "00091001", "PixelSpacing", "SourceImageSequence", "Rows")
 
 
 def deflated(*elements: bytes) -> bytes:
@@ -334,7 +338,9 @@ def test_bytes_that_do_not_inflate_are_malformed() -> None:
 def refusal(body: bytes) -> str:
     """The code of Invalid, or "" for an Instance: nothing else may come of any bytes, and warnings are errors here."""
     try:
-        read_instance(body, attributes=["PatientName", "00091001", "PixelSpacing", "SourceImageSequence", "Rows"])
+        read_instance(
+            body, attributes=selection("PatientName", "00091001", "PixelSpacing", "SourceImageSequence", "Rows")
+        )
     except Invalid as refused:
         return refused.code
     return ""

@@ -29,6 +29,7 @@ from bridge.core.errors import Invalid
 from bridge.core.limits import DEFAULT_LIMITS, Limits
 from bridge.core.model import Instance
 from bridge.formats.dicom import read_instance
+from bridge.formats.selection import selection
 
 MEBIBYTE = 1024 * 1024
 UIDS = implicit(0x00080018, "1.2.3.4.5 ") + implicit(0x0020000D, "1.2.3 ")
@@ -36,7 +37,7 @@ UIDS = implicit(0x00080018, "1.2.3.4.5 ") + implicit(0x0020000D, "1.2.3 ")
 
 def refusal(body: bytes, limits: Limits = DEFAULT_LIMITS, *, attributes: tuple[str, ...] = ()) -> str:
     with pytest.raises(Invalid) as refused:
-        read_instance(body, attributes=attributes, limits=limits)
+        read_instance(body, attributes=selection(*attributes), limits=limits)
     return refused.value.code
 
 
@@ -92,14 +93,16 @@ def test_elements_are_counted_with_those_in_items_that_are_passed_over() -> None
     meta, uids, passed_over = 2, 3, 1 + 2 + 1  # the sequence, its first item and what is in it, its second unopened
     counted = meta + uids + passed_over
 
-    assert read_instance(body, attributes=(), limits=Limits(max_elements=counted)).sop_instance_uid == "1.2.3.4.5"
+    assert (
+        read_instance(body, attributes=selection(), limits=Limits(max_elements=counted)).sop_instance_uid == "1.2.3.4.5"
+    )
     assert refusal(body, Limits(max_elements=counted - 1)) == "max-elements"
 
 
 def test_what_is_read_inside_items_is_counted() -> None:
     body = ct(sequence(0x00400275, *[item(element(0x00080050, "SH", "A1"))] * 20))
 
-    assert len(read_instance(body, attributes=(), limits=Limits(max_elements=46)).statement.requests) == 20
+    assert len(read_instance(body, attributes=selection(), limits=Limits(max_elements=46)).statement.requests) == 20
     assert refusal(body, Limits(max_elements=45)) == "max-elements"
 
 
@@ -151,8 +154,10 @@ def test_a_value_that_is_not_looked_at_may_be_of_any_size() -> None:
         sequence(0x54000100, item(element(0x54001010, "OW", b"\1\2" * 3 * MEBIBYTE))),
     )
 
-    assert read_instance(body, attributes=["00091001", "EncapsulatedDocument"]).dicom == {}
-    assert read_instance(body, attributes=["WaveformSequence"]).dicom == {"54000100": {"vr": "SQ", "Value": [{}]}}
+    assert read_instance(body, attributes=selection("00091001", "EncapsulatedDocument")).dicom == {}
+    assert read_instance(body, attributes=selection("WaveformSequence")).dicom == {
+        "54000100": {"vr": "SQ", "Value": [{}]}
+    }
 
 
 def test_the_inflated_size_is_bounded() -> None:
@@ -176,7 +181,7 @@ def test_a_sequence_ten_thousand_deep_with_stated_lengths_is_refused_where_it_is
     deep = item(nested(10_000, 0x00400275, stated=True))
 
     assert refusal(requests(deep), attributes=("RequestAttributesSequence",)) == "max-nesting"
-    assert len(read_instance(requests(deep), attributes=()).statement.requests) == 0
+    assert len(read_instance(requests(deep), attributes=selection()).statement.requests) == 0
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from dicom_bytes import (
 from bridge.core.errors import Invalid
 from bridge.core.model import Identifier, Issuer, Patient, PersonName
 from bridge.formats.dicom import read_instance
+from bridge.formats.selection import selection
 
 MIRTH = Path(__file__).parents[2].parent / "shared" / "reference" / "mirth" / "dicom"
 
@@ -358,7 +359,7 @@ def test_a_study_whose_uid_is_stated_as_numbers_is_refused() -> None:
 
 def test_a_value_of_undefined_length_is_no_text() -> None:
     instance = read_instance(
-        ct(element(0x00100020, "UN", b"12345678" + SEQUENCE_END, length=UNDEFINED)), attributes=["PatientID"]
+        ct(element(0x00100020, "UN", b"12345678" + SEQUENCE_END, length=UNDEFINED)), attributes=selection("PatientID")
     )
 
     assert instance.statement.patient.identifiers == ()

@@ -19,6 +19,7 @@ from bridge.core.model import Identifier, Instance, PersonName
 from bridge.formats.dicom import read_instance
 from bridge.formats.dicom_part10 import read_part10
 from bridge.formats.dicom_xml import part10
+from bridge.formats.selection import selection
 
 NATIVE_UIDS = (
     '<DicomAttribute tag="00080018" vr="UI" keyword="SOPInstanceUID"><Value>1.2.3.4.5</Value></DicomAttribute>'
@@ -369,7 +370,10 @@ def test_every_sample_of_mirth_reads_the_same_as_the_object_that_it_received() -
         received = (folder / "in.dcm").read_bytes()
         attributes = tuple(tag for tag in attributes_of(received) if tag not in VR_OF_MIRTH.get(folder.name, ()))
         written = part10(path.read_bytes(), "UTF-8")
-        instance, expected = instance_of(written, attributes), read_instance(received, attributes=attributes)
+        instance, expected = (
+            instance_of(written, attributes),
+            read_instance(received, attributes=selection(*attributes)),
+        )
         assert written.warnings == (), path
         ours, theirs = comparable(instance), comparable(expected)
         if folder.name in NAMES_LOST and not path.name.startswith("nostep"):

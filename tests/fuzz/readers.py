@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from bridge.core.channel import DEFAULT_ATTRIBUTES, READ_MESSAGES, Channel, DataType, Destination, Source
+from bridge.core.channel import READ_MESSAGES, Channel, DataType, Destination, Source
 from bridge.core.errors import Invalid
 from bridge.core.instance_number import parse_instance_number
 from bridge.core.limits import Limits
@@ -15,7 +15,7 @@ LIMITS = Limits(max_inflated_size=8 * 1024 * 1024)
 
 def channel(data_type: DataType) -> Channel:
     source = Source(data_type, "", "", (), 1, "ISO-8859-1", "UTC")
-    return Channel("fuzz", "", source, READ_MESSAGES, Destination("", (), DEFAULT_ATTRIBUTES), "")
+    return Channel("fuzz", "", source, READ_MESSAGES, (Destination(),), "")
 
 
 def reader(data_type: DataType, content_type: str) -> Callable[[bytes], None]:
