@@ -241,6 +241,7 @@ def test_a_channel_says_what_values_mean_the_most_specific_sender_last(tmp_path:
             },
             steps={"requested_procedure_id": ("trim", "strip_suffix:/1")},
             placeholders=frozenset({"TBD", "LATER"}),
+            date_formats=(),
         ),
         (
             Sender(
@@ -284,6 +285,10 @@ def test_a_channel_has_its_own_times_in_seconds(tmp_path: Path) -> None:
         ),
         ("[transformer.normalise]\npatient_id = ['strip']", "transformer.normalise.patient_id.0: write trim, upper"),
         ("[transformer.normalise]\npatient_id = ['strip_prefix:']", "transformer.normalise.patient_id.0: write trim"),
+        *(
+            (f"[transformer.normalise]\npatient_id = ['{step}']", "transformer.normalise.patient_id.0: write trim")
+            for step in ("split", "split:/", "split:/:0", "split:1", "split:/:x", "pad", "pad:0", "pad:08", "pad:65")
+        ),
         ("[transformer]\nplaceholders = [' ']", "transformer.placeholders.0"),
         ("[[transformer.sender]]\nplaceholders = ['X']", "transformer.sender.0.when"),
         (

@@ -13,6 +13,7 @@ from bridge.config.channel_tables import (
     ChannelFile,
     DestinationFile,
     FilterFile,
+    Part,
     SenderFile,
     SourceFile,
     TransformerFile,
@@ -146,7 +147,13 @@ def _normalisation(stated: TransformerFile) -> Normalisation | None:
     """The rules of a channel, the most specific sender last; None where it has none."""
     rules = _value_rules(stated)
     senders = [Sender(_when(one), _value_rules(one), number) for number, one in enumerate(stated.sender)]
-    said = (*rules.issuers.values(), *rules.steps.values(), rules.placeholders)
+    said = (
+        *rules.issuers.values(),
+        *rules.steps.values(),
+        *rules.codes.values(),
+        rules.placeholders,
+        rules.date_formats,
+    )
     if not (senders or rules.places or any(said)):
         return None
     return Normalisation(rules, tuple(sorted(senders, key=lambda sender: len(sender.when))))
@@ -158,7 +165,17 @@ def _value_rules(stated: TransformerFile | SenderFile) -> ValueRules:
         issuers={kind: _issuer(written) for kind, written in stated.issuers if written is not None},
         steps={kind: tuple(steps) for kind, steps in stated.normalise if steps is not None},
         placeholders=None if words is None else frozenset(word.strip().upper() for word in words),
-        places={kind: tuple(places) for kind, places in (*stated.order, *stated.object) if places is not None},
+        places={
+            kind: tuple(places)
+            for kind, places in (*stated.order, *stated.patient, *stated.object)
+            if places is not None
+        },
+        codes={
+            kind: {word.strip(): code for word, code in codes.items()}
+            for kind, codes in stated.codes
+            if codes is not None
+        },
+        date_formats=None if stated.date_formats is None else tuple(stated.date_formats),
     )
 
 
@@ -183,12 +200,14 @@ def _mistaken_tables(stated: ChannelFile) -> Iterator[Mistake]:
         if when in seen:
             yield key, "stated twice"
         seen.append(when)
-    of_another, name = (DataType.DICOM, "object") if data_type is DataType.HL7V2 else (DataType.HL7V2, "order")
+    of_another, others = _OF_ANOTHER[data_type]
     tables: dict[Key, TransformerFile | SenderFile] = {("transformer",): stated.transformer}
     tables |= {("transformer", "sender", number): sender for number, sender in enumerate(stated.transformer.sender)}
     for place, table in tables.items():
-        if any(places is not None for _, places in getattr(table, name)):
-            yield (*place, name), f"this is about {of_another}, and the channel reads {data_type}"
+        for name in others:
+            said = getattr(table, name)
+            if any(one is not None for _, one in said) if isinstance(said, Part) else said:
+                yield (*place, name), f"this is about {of_another}, and the channel reads {data_type}"
     names, declares = set[str](), dict[str, bool]()
     for number, destination in enumerate(stated.destinations):
         if destination.name in names:
@@ -198,6 +217,10 @@ def _mistaken_tables(stated: ChannelFile) -> Iterator[Mistake]:
         names.add(destination.name)
 
 
+_OF_ANOTHER = {
+    DataType.HL7V2: (DataType.DICOM, ("object",)),
+    DataType.DICOM: (DataType.HL7V2, ("order", "patient", "codes", "date_formats")),
+}
 _NO_CARRIER = (
     "HL7 v2 has no field for Instance Number (0020,0013); it is in every instance.* event, "
     "data.instance.instanceNumber (docs/channels.md#instance-number)"

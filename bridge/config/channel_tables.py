@@ -45,7 +45,15 @@ def _designator(written: str) -> str:
 
 def _step(written: str) -> str:
     if not STEP.fullmatch(written):
-        raise ValueError("write trim, upper, lower, strip_leading_zeros, strip_prefix:TEXT or strip_suffix:TEXT")
+        raise ValueError(
+            "write trim, upper, lower, strip_leading_zeros, strip_prefix:TEXT, strip_suffix:TEXT, split:TEXT:N or pad:N"
+        )
+    return written
+
+
+def _modality(written: str) -> str:
+    if not re.fullmatch(r"[A-Z][A-Z0-9]{1,15}", written):
+        raise ValueError("write a modality as DICOM has it, such as CT")
     return written
 
 
@@ -183,7 +191,7 @@ class IssuersFile(Part):
 
 
 class NormaliseFile(Part):
-    """What is done to identifiers before they are compared: trim, upper, strip_leading_zeros, strip_prefix:X …"""
+    """What is done to identifiers before they are compared: trim, upper, strip_prefix:X, split:X:N, pad:N …"""
 
     patient_id: _Steps | None = None
     accession_number: _Steps | None = None
@@ -205,6 +213,23 @@ class OrderFile(Part):
     requested_procedure_id: _Places | None = None
     scheduled_procedure_step_id: _Places | None = None
     modality: _Places | None = None
+    scheduled_start: _Places | None = None
+    procedure: _Places | None = None
+    reason: _Places | None = None
+    ordering_provider: _Places | None = None
+    priority: _Places | None = None
+
+
+_Somewhere = Annotated[_Places, Field(min_length=1)]
+
+
+class PatientFile(Part):
+    """Where in PID senders of HL7 keep what is said of a patient; nowhere is no answer, or nothing would contradict."""
+
+    ids: _Somewhere | None = None
+    name: _Somewhere | None = None
+    birth_date: _Somewhere | None = None
+    sex: _Somewhere | None = None
 
 
 class ObjectFile(Part):
@@ -212,6 +237,16 @@ class ObjectFile(Part):
 
     patient_id: _Places | None = None
     accession_number: _Places | None = None
+    placer_order_number: _Places | None = None
+    filler_order_number: _Places | None = None
+    requested_procedure_id: _Places | None = None
+
+
+class CodesFile(Part):
+    """What senders of HL7 write for a code of the standard; what is not named here stays as it is."""
+
+    modality: dict[_Text, Annotated[str, AfterValidator(_modality)]] | None = None
+    sex: dict[_Text, Literal["F", "M", "O", "U"]] | None = None
 
 
 class WhenFile(Part):
@@ -234,9 +269,12 @@ class SenderFile(Part):
 
     when: WhenFile
     order: OrderFile = OrderFile()
+    patient: PatientFile = PatientFile()
     object: ObjectFile = ObjectFile()
     issuers: IssuersFile = IssuersFile()
     normalise: NormaliseFile = NormaliseFile()
+    codes: CodesFile = CodesFile()
+    date_formats: list[_Text] | None = None
     placeholders: _Words | None = None
 
 
@@ -245,9 +283,12 @@ class TransformerFile(Part):
 
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     order: OrderFile = OrderFile()
+    patient: PatientFile = PatientFile()
     object: ObjectFile = ObjectFile()
     issuers: IssuersFile = IssuersFile()
     normalise: NormaliseFile = NormaliseFile()
+    codes: CodesFile = CodesFile()
+    date_formats: list[_Text] = []
     placeholders: _Words = []
     python: Annotated[Any, BeforeValidator(change), WithJsonSchema({"type": "string"})] = None
     sender: list[SenderFile] = []
@@ -319,6 +360,6 @@ class ChannelFile(Part):
 
 MODELS = (
     ChannelFile, SourceFile, FilterFile, ConditionFile, TransformerFile, SenderFile, WhenFile, OrderFile,
-    ObjectFile, IssuersFile, NormaliseFile, CorrelationFile, RetrieveFile, DestinationFile,
+    PatientFile, ObjectFile, CodesFile, IssuersFile, NormaliseFile, CorrelationFile, RetrieveFile, DestinationFile,
     ExampleFile,
 )  # fmt: skip

@@ -1,6 +1,8 @@
-"""What a channel says about its senders: where they keep what, default issuers, cleaned identifiers, placeholders.
+"""What a channel says about its senders: where they keep what and how they write it, default issuers, cleaned
+identifiers, placeholders.
 
-All but the places is applied to facts as they were read, before anything is compared. An identifier keeps the place it
+Places, codes and date formats are used where a message is read; the others are applied to facts as they were read,
+before anything is compared. An identifier keeps the place it
 was read from; a value that nothing is said about stays as it is.
 """
 
@@ -47,7 +49,29 @@ _KINDS = {
 _HOLDERS = frozenset(("statement", "patient", "requests", "replaces", "parent", "scheduled_steps"))  # of such fields
 _NOTHING_WITHOUT_VALUES = (OrderNumbers, Request, ScheduledStep)
 
-STEP = re.compile(r"trim|upper|lower|strip_leading_zeros|strip_(?:prefix|suffix):.+")
+# A name, or a name, a colon and its argument, which is all that stands behind it. The last colon of `split` parts the
+# text to cut at from the number of the part.
+STEP = re.compile(
+    r"trim|upper|lower|strip_leading_zeros|strip_(?:prefix|suffix):.+|split:.+:[1-9][0-9]?"
+    r"|pad:(?:[1-9]|[1-5][0-9]|6[0-4])"
+)
+
+
+def _part_of(value: str, argument: str) -> str:
+    """A part of a value cut at each occurrence of a text.
+
+    A value that has no such part stays: absent, it would contradict nobody.
+    """
+    separator, _, number = argument.rpartition(":")
+    parts = value.split(separator)
+    return parts[int(number) - 1].strip() or value if int(number) <= len(parts) else value
+
+
+def _padded(value: str, argument: str) -> str:
+    """A number with leading zeros; a value with anything but digits is no number, and stays."""
+    return value.rjust(int(argument), "0") if value.isascii() and value.isdigit() else value
+
+
 _STEPS: Mapping[str, Callable[[str, str], str]] = {
     "trim": lambda value, _: value.strip(),
     "upper": lambda value, _: value.upper(),
@@ -55,6 +79,8 @@ _STEPS: Mapping[str, Callable[[str, str], str]] = {
     "strip_leading_zeros": lambda value, _: value.lstrip("0"),
     "strip_prefix": str.removeprefix,
     "strip_suffix": str.removesuffix,
+    "split": _part_of,
+    "pad": _padded,
 }
 
 
@@ -63,13 +89,17 @@ class ValueRules(Value):
 
     An issuer is that of identifiers that state none; None leaves them without. Steps are written as in `STEP`, and
     `placeholders` in capitals; None is for a sender of whom the channel says nothing else. `places` are HL7 paths or
-    DICOM attributes by what stands there (`accession_number`, …), in place of where the standards have it.
+    DICOM attributes by what stands there (`accession_number`, …), in place of where the standards have it. `codes` are
+    a sender's words with those of the standard, by what they are about (`modality`, `sex`); `date_formats`, None as
+    for placeholders, are those of `strptime` for times that are not written as HL7 has them.
     """
 
     issuers: Mapping[str, Issuer | None] = {}
     steps: Mapping[str, tuple[str, ...]] = {}
     placeholders: frozenset[str] | None = None
     places: Mapping[str, tuple[str, ...]] = {}
+    codes: Mapping[str, Mapping[str, str]] = {}
+    date_formats: tuple[str, ...] | None = None
 
 
 class Sender(Value):
@@ -94,11 +124,14 @@ class Normalisation(Value):
         rules = self.rules
         for sender in self.senders:
             if all(stated.get(name) == value for name, value in sender.when.items()):
+                own = sender.rules
                 rules = ValueRules(
-                    issuers={**rules.issuers, **sender.rules.issuers},
-                    steps={**rules.steps, **sender.rules.steps},
-                    placeholders=rules.placeholders if sender.rules.placeholders is None else sender.rules.placeholders,
-                    places={**rules.places, **sender.rules.places},
+                    issuers={**rules.issuers, **own.issuers},
+                    steps={**rules.steps, **own.steps},
+                    placeholders=rules.placeholders if own.placeholders is None else own.placeholders,
+                    places={**rules.places, **own.places},
+                    codes={**rules.codes, **own.codes},
+                    date_formats=rules.date_formats if own.date_formats is None else own.date_formats,
                 )
         return rules
 

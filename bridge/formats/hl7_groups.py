@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bridge.core.errors import Invalid
-from bridge.core.model import Code, Identifier, OrderNumbers, Stated
+from bridge.core.model import Code, Identifier, OrderNumbers
 from bridge.formats.hl7 import Segment
-from bridge.formats.hl7_paths import Path, parse_path
+from bridge.formats.hl7_paths import Path
+from bridge.formats.hl7_places import at_places, entity_at
 from bridge.formats.hl7_reader import Reader
-from bridge.formats.hl7_values import Said, code, distinct, entity, entity_of_pair, every, first, known, stated
+from bridge.formats.hl7_values import Said, code, distinct, entity, entity_of_pair, every, first, known
 
 T = TypeVar("T")
 
@@ -128,7 +129,7 @@ def _sharing(group: Group) -> Group:
 def order_number(reader: Reader, group: Group, number: int) -> Said[Identifier]:
     """ORC-2 or OBR-2, ORC-3 or OBR-3: the ORC's, but where it is shared by several OBR."""
     if (name := _ORDER_NUMBERS[number]) in reader.places:
-        return first(*kept_identifiers(reader, group, name, ()))
+        return first(*kept(reader, group, name, entity_at, ()))
     order, detail = (_only(reader, segment, number) for segment in (group.order, group.detail))
     if group.shares_order:
         return first(detail, order)
@@ -155,61 +156,33 @@ def parent_order(group: Group) -> OrderNumbers | None:
     return None
 
 
-def requested_procedure(group: Group) -> Said[Code]:
+def requested_procedure(reader: Reader, group: Group) -> Said[Code]:
     """OBR-44, else OBR-4, else what OBR-4 states in another coding system."""
     detail = group.detail
-    return first(code(detail, 44), code(detail, 4), code(detail, 4, 4))
+    usual = code(detail, 44), code(detail, 4), code(detail, 4, 4)
+    return first(*kept(reader, group, "procedure", _code_at, usual))
+
+
+def _code_at(segment: Segment, path: Path, repetition: int) -> Said[Code]:
+    """A code and the two components behind it; those of a whole field are the first three."""
+    return code(segment, path.field, path.component or 1, repetition)
 
 
 # Where a channel says that its sender keeps what (`transformer.order`)
 
 
-def kept_identifiers(
-    reader: Reader, group: Group, name: str, usual: Iterable[Said[Identifier]], procedure: Segment | None = None
-) -> Iterable[Said[Identifier]]:
-    """The identifiers at the first of the stated places that has one; the usual ones where the channel states none.
-
-    A path without component reads the whole EI, with its issuer; one with a component only the value that stands there.
-    """
-
-    def read(segment: Segment, path: Path, repetition: int) -> Said[Identifier]:
-        if path.component is None:
-            return entity(segment, path.field, 0, repetition)
-        said = stated(segment, path.field, path.component, repetition, read=path.component)
-        return Identifier(said.value, said.where) if isinstance(said, Stated) else said
-
-    return _kept(reader, group, name, usual, procedure, read)
-
-
-def kept_values(
-    reader: Reader, group: Group, name: str, usual: Iterable[Said[Stated]], procedure: Segment | None = None
-) -> Iterable[Said[Stated]]:
-    """The values at the first of the stated places that has one; the usual ones where the channel states none."""
-
-    def read(segment: Segment, path: Path, repetition: int) -> Said[Stated]:
-        return stated(segment, path.field, path.component or 0, repetition, read=path.component or 1)
-
-    return _kept(reader, group, name, usual, procedure, read)
-
-
-def _kept(
+def kept(
     reader: Reader,
     group: Group,
     name: str,
-    usual: Iterable[Said[T]],
-    procedure: Segment | None,
     read: Callable[[Segment, Path, int], Said[T]],
+    usual: Iterable[Said[T]],
+    procedure: Segment | None = None,
 ) -> Iterable[Said[T]]:
+    """What stands at the first of the stated places that has a value; what usually does where the channel states none.
+
+    `read` reads one repetition of a field, or the component that a path names.
+    """
     if name not in reader.places:
         return usual
-    deleted = False
-    for path in map(parse_path, reader.places[name]):
-        segment = group.segment(path.segment, procedure)
-        if segment is None:
-            continue
-        repetitions = [path.repetition] if path.repetition else range(1, len(segment.repetitions(path.field)) + 1)
-        said = [read(segment, path, repetition) for repetition in repetitions]
-        if known(first(*said)):
-            return said
-        deleted = deleted or None in said
-    return [None] if deleted else []
+    return at_places(reader.places[name], lambda segment: group.segment(segment, procedure), read)

@@ -9,19 +9,22 @@ from itertools import chain
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
-from bridge.core.model import Code, OrderUpdate, ScheduledStep, Stated
+from bridge.core.model import Code, OrderUpdate, Person, ScheduledStep, Stated
 from bridge.formats.hl7 import Segment
 from bridge.formats.hl7_groups import (
     Group,
-    kept_identifiers,
-    kept_values,
+    kept,
     order_number,
     parent_order,
     requested_procedure,
 )
+from bridge.formats.hl7_paths import Path
+from bridge.formats.hl7_places import entity_at, stated_at
 from bridge.formats.hl7_reader import Reader, written
 from bridge.formats.hl7_values import (
+    Moment,
     Said,
     code,
     distinct,
@@ -58,13 +61,13 @@ def updates(reader: Reader, group: Group) -> Iterator[OrderUpdate]:
         "order_status": _upper(text(order, 5)),
         "placer_order_number": order_number(reader, group, 2),
         "filler_order_number": order_number(reader, group, 3),
-        "procedure": requested_procedure(group),
-        "priority": _priority(group),
-        "reason": _joined(_coded_text(detail, 31)),
+        "procedure": requested_procedure(reader, group),
+        "priority": _priority(reader, group),
+        "reason": _joined(kept(reader, group, "reason", _reason_at, _coded_text(detail, 31))),
         "clinical_information": _joined(_whole_text(detail, 13)),
         "ordered_at": written(ordered_at),
         **reader.patient_fields(patient, group.visit),
-        "ordering_provider": first(person(order, 12), person(detail, 16)),
+        "ordering_provider": _ordering_provider(reader, group),
         **({relation: parent} if relation and parent else {}),
     }
     start = _scheduled_start(reader, group)
@@ -73,18 +76,18 @@ def updates(reader: Reader, group: Group) -> Iterator[OrderUpdate]:
     studies = [every(stated, procedure, 3, 1) for procedure in group.procedures]
     more_accessions = news(every(entity, detail, 18, 0), chain(*accessions))
     more_studies = news([said for study in group.studies for said in every(stated, study, 1, 1)], chain(*studies))
-    kept = {_told(one) for one in group.procedures if not _is_deleted(one)}
+    staying = {_told(one) for one in group.procedures if not _is_deleted(one)}
     for index, procedure in enumerate(group.procedures or (None,)):
         deleted = _is_deleted(procedure)
-        if deleted and _told(procedure) in kept:
+        if deleted and _told(procedure) in staying:
             continue
         step = None if deleted else _step(reader, group, procedure, start)
         accession = [*(accessions[index] if procedure else ()), *more_accessions]
         study = [*(studies[index] if procedure else ()), *more_studies]
         yield OrderUpdate(
             **(alike | {"order_control": "CA"} if deleted else alike),
-            accession_numbers=distinct(kept_identifiers(reader, group, "accession_number", accession, procedure)),
-            study_instance_uids=distinct(kept_values(reader, group, "study_instance_uid", study, procedure)),
+            accession_numbers=distinct(kept(reader, group, "accession_number", entity_at, accession, procedure)),
+            study_instance_uids=distinct(kept(reader, group, "study_instance_uid", stated_at, study, procedure)),
             requested_procedure_id=_one(
                 reader, group, procedure, "requested_procedure_id", stated(procedure, 2, 1), stated(detail, 19)
             ),
@@ -103,21 +106,46 @@ def _told(procedure: Segment | None) -> tuple[Said[str], Said[str]]:
 
 
 def _scheduled_start(reader: Reader, group: Group) -> str | None:
-    found = first(reader.moment(group.timing, 7), reader.moment(group.order, 7, 4), reader.moment(group.detail, 27, 4))
-    return known(written(found))
+    def read(segment: Segment, path: Path, repetition: int) -> Said[Moment]:
+        return reader.moment(segment, path.field, path.component or 1, repetition)
+
+    timing, order, detail = group.timing, group.order, group.detail
+    usual = (reader.moment(*place) for place in ((timing, 7), (order, 7, 4), (detail, 27, 4)))
+    return known(written(first(*kept(reader, group, "scheduled_start", read, usual))))
 
 
-def _priority(group: Group) -> Said[str]:
-    said = first(text(group.order, 7, 6), text(group.timing, 9), text(group.detail, 27, 6), text(group.detail, 5))
+def _priority(reader: Reader, group: Group) -> Said[str]:
+    order, timing, detail = group.order, group.timing, group.detail
+    usual = text(order, 7, 6), text(timing, 9), text(detail, 27, 6), text(detail, 5)
+    said = first(*kept(reader, group, "priority", _text_at, usual))
     return _PRIORITIES.get(said) if isinstance(said, str) else said
 
 
+def _ordering_provider(reader: Reader, group: Group) -> Said[Person]:
+    def read(segment: Segment, path: Path, repetition: int) -> Said[Person]:
+        return person(segment, path.field, repetition)
+
+    usual = person(group.order, 12), person(group.detail, 16)
+    return first(*kept(reader, group, "ordering_provider", read, usual))
+
+
+def _text_at(segment: Segment, path: Path, repetition: int) -> Said[str]:
+    return text(segment, path.field, path.component or 1, repetition)
+
+
+def _reason_at(segment: Segment, path: Path, repetition: int) -> Said[str]:
+    if path.component is None:
+        return _text_or_code(segment, path.field, repetition)
+    return _text_at(segment, path, repetition)
+
+
 def _one(reader: Reader, group: Group, procedure: Segment | None, name: str, *usual: Said[Stated]) -> Said[Stated]:
-    return first(*kept_values(reader, group, name, usual, procedure))
+    return first(*kept(reader, group, name, stated_at, usual, procedure))
 
 
 def _modality(reader: Reader, group: Group, procedure: Segment | None) -> Said[Stated]:
-    return _one(reader, group, procedure, "modality", stated(procedure, 5, 1), stated(group.detail, 24))
+    said = _one(reader, group, procedure, "modality", stated(procedure, 5, 1), stated(group.detail, 24))
+    return replace(said, value=reader.meant("modality", said.value)) if isinstance(said, Stated) else said
 
 
 def _step(reader: Reader, group: Group, procedure: Segment | None, start: str | None) -> ScheduledStep | None:
@@ -163,7 +191,11 @@ def _upper(said: Said[str]) -> Said[str]:
 def _coded_text(detail: Segment | None, number: int) -> Iterator[Said[str]]:
     """The text of each CE or CWE, or else its code."""
     for repetition in range(1, len(detail.repetitions(number)) + 1 if detail else 1):
-        yield first(text(detail, number, 2, repetition), text(detail, number, 1, repetition))
+        yield _text_or_code(detail, number, repetition)
+
+
+def _text_or_code(segment: Segment | None, number: int, repetition: int) -> Said[str]:
+    return first(text(segment, number, 2, repetition), text(segment, number, 1, repetition))
 
 
 def _whole_text(detail: Segment | None, number: int) -> Iterator[Said[str]]:

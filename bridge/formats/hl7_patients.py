@@ -3,7 +3,7 @@
 Nobody may be merged or linked whom the message does not name: what leaves a doubt is refused, never guessed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,8 +11,8 @@ from bridge.core.errors import Invalid
 from bridge.core.limits import Limits
 from bridge.core.model import Identifier, IdentityChange, PatientUpdate, PersonName
 from bridge.formats.hl7 import Segment
-from bridge.formats.hl7_reader import Reader
-from bridge.formats.hl7_values import identifiers, known, names
+from bridge.formats.hl7_reader import PRIOR, Reader
+from bridge.formats.hl7_values import known, names
 from bridge.formats.lost_characters import LOST
 
 _Kind = Literal["merge", "link", "unlink"]
@@ -39,10 +39,10 @@ def read_patient(reader: Reader, limits: Limits) -> tuple[PatientUpdate, ...]:
     updates = [(record, _update(reader, record)) for record in records]
     named = tuple(update for _, update in updates if update.patient_identifiers)
     if not named:
-        raise _nobody(records[0])
+        raise _nobody(reader, records[0])
     for record, update in updates:
         if not update.patient_identifiers:
-            reader.warnings.append(f"{_nobody(record).reason}: {record.patient.path} is not read")
+            reader.warnings.append(f"{_nobody(reader, record).reason}: {record.patient.path} is not read")
     if reader.event not in _ACCOUNT_CHANGES:
         _leave_merges(reader)
     return named
@@ -57,7 +57,8 @@ def read_identity_changes(reader: Reader, limits: Limits) -> tuple[PatientUpdate
     `max-orders`.
     """
     records = _records(reader, limits)
-    for name, number in (("PID", 3), ("MRG", 1)):
+    used = reader.id_fields if "ids" in reader.places else [3]
+    for name, number in [*(("PID", one) for one in used), *(("MRG", PRIOR[one]) for one in used)]:
         for segment in reader.message.named(name):
             if LOST in segment.field(number):
                 place = segment.where(number)
@@ -74,12 +75,13 @@ def _merged(reader: Reader, records: list[_Record]) -> Iterator[PatientUpdate | 
         update = _update(reader, record)
         surviving = known(update.patient_identifiers) or ()
         if not surviving:
-            raise _nobody(record)
+            raise _nobody(reader, record)
         if not record.merges:
             raise Invalid("hl7-no-prior-identifier", f"{record.patient.path} has no MRG behind it")
         yield update
         for merge in record.merges:
-            yield _change(reader, "merge", surviving, _prior_identifiers(merge), known(names(merge, 7)) or ())
+            prior = _prior_identifiers(reader, merge)
+            yield _change(reader, "merge", surviving, prior, known(names(merge, 7)) or ())
 
 
 def _linked(reader: Reader, records: list[_Record]) -> Iterator[PatientUpdate | IdentityChange]:
@@ -88,7 +90,7 @@ def _linked(reader: Reader, records: list[_Record]) -> Iterator[PatientUpdate | 
     updates = [_update(reader, record) for record in records]
     one, other = (known(update.patient_identifiers) or () for update in updates)
     if not (one and other):
-        raise _nobody(records[1 if one else 0])
+        raise _nobody(reader, records[1 if one else 0])
     _leave_merges(reader)
     yield from updates
     yield _change(reader, _PAIRS[reader.event], one, other, known(updates[1].patient_names) or ())
@@ -142,20 +144,20 @@ def _change(
     )
 
 
-def _prior_identifiers(merge: Segment) -> tuple[Identifier, ...]:
-    """MRG-1, else MRG-4, as PID-2 stands in for PID-3.
-
-    Never MRG-2: like those of PID-4, alternate numbers may be of other systems, which give them to other people too.
-    """
-    found = known(identifiers(merge, 1)) or known(identifiers(merge, 4))
+def _prior_identifiers(reader: Reader, merge: Segment) -> tuple[Identifier, ...]:
+    found = known(reader.prior_identifiers(merge))
     if not found:
-        raise Invalid("hl7-no-prior-identifier", f"{merge.where(1)} and {merge.where(4)} hold no identifier")
+        raise Invalid("hl7-no-prior-identifier", _nothing(merge, [PRIOR[one] for one in reader.id_fields]))
     return found
 
 
-def _nobody(record: _Record) -> Invalid:
-    patient = record.patient
-    return Invalid("hl7-no-patient", f"{patient.where(3)} and {patient.where(2)} hold no identifier")
+def _nobody(reader: Reader, record: _Record) -> Invalid:
+    return Invalid("hl7-no-patient", _nothing(record.patient, reader.id_fields))
+
+
+def _nothing(segment: Segment, fields: Sequence[int]) -> str:
+    places = [segment.where(field) for field in fields]
+    return f"{' and '.join(places)} hold{'s' if len(places) == 1 else ''} no identifier"
 
 
 def _leave_merges(reader: Reader) -> None:

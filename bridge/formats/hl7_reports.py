@@ -14,11 +14,11 @@ from bridge.formats.hl7 import Segment
 from bridge.formats.hl7_groups import (
     Group,
     groups,
-    kept_identifiers,
-    kept_values,
+    kept,
     order_number,
     requested_procedure,
 )
+from bridge.formats.hl7_places import entity_at, stated_at
 from bridge.formats.hl7_reader import Reader, written
 from bridge.formats.hl7_values import distinct, entity, every, first, known, stated, text
 
@@ -63,12 +63,12 @@ def _report(reader: Reader, group: Group) -> Report:
         patient=reader.patient(group.patient),
         placer_order_number=known(order_number(reader, group, 2)),
         filler_order_number=known(order_number(reader, group, 3)),
-        accession_numbers=known(distinct(kept_identifiers(reader, group, "accession_number", accession))) or (),
-        requested_procedure_id=known(first(*kept_values(reader, group, "requested_procedure_id", procedure_ids))),
-        study_instance_uids=known(distinct(kept_values(reader, group, "study_instance_uid", study))) or (),
+        accession_numbers=known(distinct(kept(reader, group, "accession_number", entity_at, accession))) or (),
+        requested_procedure_id=known(first(*kept(reader, group, "requested_procedure_id", stated_at, procedure_ids))),
+        study_instance_uids=known(distinct(kept(reader, group, "study_instance_uid", stated_at, study))) or (),
         result_status=status.upper() if status else None,
         reported_at=known(written(reported_at)),
-        procedure=known(requested_procedure(group)),
+        procedure=known(requested_procedure(reader, group)),
     )
 
 

@@ -22,7 +22,7 @@ _DTM = re.compile(
     r"(?P<offset>[+-][0-9]{4})?"
 )
 _BIRTH_DATE = re.compile(r"([0-9]{4})(?:([0-9]{2})(?:([0-9]{2})[0-9.]*)?)?(?:[+-][0-9]{4})?")
-_EARLIEST_YEAR, _LATEST_YEAR = 1900, 9998  # nothing is ordered before, and the year after can be converted to UTC
+EARLIEST_YEAR, LATEST_YEAR = 1900, 9998  # nothing is ordered before, and the year after can be converted to UTC
 _REPRESENTATIONS = {"A": "alphabetic", "I": "ideographic", "P": "phonetic"}  # HL7 table 0465
 _NOT_IN_A_NAME = str.maketrans(dict.fromkeys("^=\\\r\n", " "))  # PS3.5 6.2, PN
 
@@ -128,22 +128,24 @@ def texts(segment: Segment | None, field: int) -> tuple[str, ...]:
 
 
 def identifiers(segment: Segment | None, field: int) -> tuple[Identifier, ...] | UnsetType:
-    """Every CX of a field: identifier, assigning authority (.4) and type (.5) (HL7 2.5.1, 2.A.14)."""
+    """Every CX of a field."""
     if segment is None:
         return UNSET
-    found: list[Identifier] = []
-    deleted = False
-    for repetition in range(1, len(segment.repetitions(field)) + 1):
-        value = text(segment, field, 1, repetition)
-        deleted = deleted or value is None
-        if isinstance(value, str):
-            authority = (*segment.components(field, repetition)[3:4], "")[0]
-            issuer = _issuer(segment.encoding, segment.encoding.subcomponents(authority))
-            if not _is_usable(value, issuer):
-                continue
-            where = segment.where(field, repetition, 1)
-            found.append(Identifier(value, where, issuer, known(text(segment, field, 5, repetition))))
-    return tuple(found) if found or deleted else UNSET
+    said = [patient_identifier(segment, field, one) for one in range(1, len(segment.repetitions(field)) + 1)]
+    found = tuple(one for one in said if isinstance(one, Identifier))
+    return found if found or None in said else UNSET
+
+
+def patient_identifier(segment: Segment, field: int, repetition: int) -> Said[Identifier]:
+    """A CX: identifier, assigning authority (.4) and type (.5) (HL7 2.5.1, 2.A.14)."""
+    value = text(segment, field, 1, repetition)
+    if not isinstance(value, str):
+        return value
+    authority = (*segment.components(field, repetition)[3:4], "")[0]
+    issuer = _issuer(segment.encoding, segment.encoding.subcomponents(authority))
+    if not _is_usable(value, issuer):
+        return UNSET
+    return Identifier(value, segment.where(field, repetition, 1), issuer, known(text(segment, field, 5, repetition)))
 
 
 def names(segment: Segment | None, field: int) -> tuple[PersonName, ...] | UnsetType:
@@ -188,12 +190,12 @@ def _name_part(encoding: Encoding, part: str) -> str:
     return (known(_text(encoding, part)) or "").translate(_NOT_IN_A_NAME).strip()
 
 
-def person(segment: Segment | None, field: int) -> Said[Person]:
-    """An XCN, its first repetition: identifier (.1), name (.2 to .7), assigning authority (.9) (HL7 2.5.1, 2.A.88)."""
+def person(segment: Segment | None, field: int, repetition: int = 1) -> Said[Person]:
+    """An XCN: identifier (.1), name (.2 to .7), assigning authority (.9) (HL7 2.5.1, 2.A.88)."""
     if segment is None:
         return UNSET
-    value = text(segment, field)
-    parts = segment.components(field)
+    value = text(segment, field, 1, repetition)
+    parts = segment.components(field, repetition)
     name = person_name(segment.encoding, parts[1:7])
     if name is None and not isinstance(value, str):
         return _empty(value)
@@ -201,12 +203,13 @@ def person(segment: Segment | None, field: int) -> Said[Person]:
     return Person(known(value), issuer, PersonName(name) if name else None)
 
 
-def code(segment: Segment | None, field: int, component: int = 1) -> Said[Code]:
-    """A CE or CWE, its first repetition: code, text and coding system from this component on (HL7 2.5.1, 2.A.13)."""
-    value, display = text(segment, field, component), text(segment, field, component + 1)
+def code(segment: Segment | None, field: int, component: int = 1, repetition: int = 1) -> Said[Code]:
+    """A CE or CWE: code, text and coding system from this component on (HL7 2.5.1, 2.A.13)."""
+    value = text(segment, field, component, repetition)
+    display = text(segment, field, component + 1, repetition)
     if not (value or display):
         return _empty(first(value, display))
-    return Code(known(value), known(display), known(text(segment, field, component + 2)))
+    return Code(known(value), known(display), known(text(segment, field, component + 2, repetition)))
 
 
 def date_of_birth(said: str) -> str | None:
@@ -249,7 +252,7 @@ def moment(said: str, zone: tzinfo) -> Moment | None:
     year, month, day, hour, minute, second, fraction, glued, distance = found.groups()
     fraction = fraction or glued  # engines write milliseconds without the point, as their platform does by default
     own = _offset(distance) if distance else zone
-    if day is None or own is None or not _EARLIEST_YEAR <= int(year) <= _LATEST_YEAR:
+    if day is None or own is None or not EARLIEST_YEAR <= int(year) <= LATEST_YEAR:
         return None
     try:
         time = (int(hour or 0), int(minute or 0), int(second or 0))

@@ -72,6 +72,17 @@ def instance(**stated: Any) -> Instance:
         (("strip_prefix:N", "trim", "strip_leading_zeros"), "N 0048213", "48213"),
         (("strip_prefix:N",), "N 48213", "48213"),  # what is compared is always trimmed
         (("trim",), "A1", "A1"),
+        (("split:/:1",), "48213/2", "48213"),
+        (("split:/:2",), "48213/ 2/1", "2"),
+        (("split:^^:2",), "A^^48213", "48213"),
+        (("split:::2",), "A:48213", "48213"),  # the last colon stands before the number
+        (("split:/:2",), "48213", "48213"),  # no such part
+        (("split:/:1",), "/48213", "/48213"),  # of nothing: absent it would contradict nobody
+        (("pad:8",), "48213", "00048213"),
+        (("pad:4",), "48213", "48213"),
+        (("pad:8",), "A48213", "A48213"),  # no number
+        (("pad:8",), "\N{ARABIC-INDIC DIGIT FOUR}", "\N{ARABIC-INDIC DIGIT FOUR}"),
+        (("split:-:2", "strip_leading_zeros", "pad:6"), "N-0048213", "048213"),
     ],
 )
 def test_steps_clean_a_value_one_after_the_other(written: tuple[str, ...], value: str, expected: str) -> None:

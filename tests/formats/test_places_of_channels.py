@@ -8,12 +8,25 @@ from typing import Any
 
 import pytest
 from msgspec import UNSET
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from bridge.config import load_channels
 from bridge.core.channel import Channel
 from bridge.core.errors import ConfigError
-from bridge.core.model import Fact, Identifier, Instance, Issuer, OrderUpdate, Reading, Report, Stated
+from bridge.core.model import (
+    Code,
+    Fact,
+    Identifier,
+    Instance,
+    Issuer,
+    OrderUpdate,
+    Person,
+    PersonName,
+    Reading,
+    Report,
+    Request,
+    Stated,
+)
 from bridge.core.ports import Inbound
 from bridge.formats.reading import contents, mistakes, read
 from tests.samples import ROOT, ct
@@ -106,6 +119,53 @@ normalise = {{ accession_number = ["strip_prefix:N-", "strip_leading_zeros"] }}
     assert main.accession_numbers == (Identifier("A-18", "OBR-18"),)
 
 
+DESCRIBED = """\
+MSH|^~\\&|RADIMS|NORTH|BRIDGE|MAIN|20260102090000||ORM^O01|C2|P|2.3
+PID|1||77120||Miller^Anna||19610704|F
+ORC|NW|P-1|F-1||||1^^^20260103^^R
+OBR|1|P-1|F-1|XRCHEST^Chest PA^L|S||||||||cough^since May~fever|||7^Usual^Ann
+ZOR|20260104081500|A^B^C^D^THX^Thorax^LOCAL|STAT~A|8^Elder^Eve~9^Young^Eli
+"""
+
+
+def test_what_is_to_be_done_when_why_and_for_whom_is_read_where_it_is_kept(channel: Callable[[str], Channel]) -> None:
+    places = """
+scheduled_start   = ["ZOR-9", "ZOR-1"]
+procedure         = ["ZOR-2.5"]
+reason            = ["OBR-31", "OBR-13"]
+priority          = ["ZOR-3[2]", "OBR-5"]
+ordering_provider = ["ZOR-4[2]"]
+"""
+    [moved] = orders(channel(f"{HL7}[transformer.order]\n{places}"), DESCRIBED)
+    assert moved.scheduled_steps
+    assert moved.scheduled_steps[0].scheduled_procedure_step_start_date_time == "2026-01-04T08:15:00Z"
+    assert moved.procedure == Code("THX", "Thorax", "LOCAL")
+    assert moved.reason == "since May; fever"
+    assert moved.priority == "HIGH"
+    assert moved.ordering_provider == Person("9", None, PersonName("Young^Eli"))
+
+    [usual] = orders(channel(HL7), DESCRIBED)
+    assert usual.scheduled_steps
+    assert usual.scheduled_steps[0].scheduled_procedure_step_start_date_time == "2026-01-03"
+    assert (usual.procedure, usual.priority) == (Code("XRCHEST", "Chest PA", "L"), "ROUTINE")
+    assert (usual.reason, usual.ordering_provider) == (UNSET, Person("7", None, PersonName("Usual^Ann")))
+
+
+def test_one_component_is_a_reason_and_nowhere_is_none(channel: Callable[[str], Channel]) -> None:
+    places = 'reason = ["OBR-13.1"]\npriority = []\nordering_provider = []\nprocedure = []\nscheduled_start = []\n'
+    [moved] = orders(channel(f"{HL7}[transformer.order]\n{places}"), DESCRIBED)
+    assert moved.reason == "cough; fever"
+    assert (moved.priority, moved.ordering_provider, moved.procedure) == (UNSET, UNSET, UNSET)
+    assert moved.scheduled_steps is UNSET
+
+
+def test_a_report_has_the_procedure_of_the_place(channel: Callable[[str], Channel]) -> None:
+    report = DESCRIBED.replace("ORM^O01", "ORU^R01")
+    [one] = facts(channel(f'{HL7}[transformer.order]\nprocedure = ["ZOR-2.5"]\n'), report)
+    assert isinstance(one, Report)
+    assert one.procedure == Code("THX", "Thorax", "LOCAL")
+
+
 def test_reports_are_about_the_number_in_the_same_place(channel: Callable[[str], Channel]) -> None:
     report = MESSAGE.replace("ORM^O01", "ORU^R01")
     [one, _] = facts(channel(f'{HL7}[transformer.order]\naccession_number = ["OBR-21[2]"]\n'), report)
@@ -147,9 +207,69 @@ attributes = ["Modality"]
     assert instance("CT_1", StudyID="n-48213").statement.accession_number == Identifier("counter", "00080050")
 
 
+def test_order_numbers_of_an_object_stand_where_its_sender_writes_them(channel: Callable[[str], Channel]) -> None:
+    item = Dataset()
+    item.PlacerOrderNumberImagingServiceRequest = "P-in-item"
+    issuer = Dataset()
+    issuer.LocalNamespaceEntityID = "RIS"
+    usual: dict[str, Any] = {
+        "PlacerOrderNumberImagingServiceRequest": "P-own",
+        "FillerOrderNumberImagingServiceRequest": "F-own",
+        "OrderFillerIdentifierSequence": [issuer],
+        "RequestAttributesSequence": [item],
+    }
+
+    def requests(lines: str, **attributes: Any) -> tuple[Request, ...]:
+        body = ct(1, study=f"{ROOT}.1", patient="77", **attributes)
+        [found] = facts(channel(f"{DICOM}[transformer.object]\n{lines}\n"), body)
+        assert isinstance(found, Instance)
+        return found.statement.requests
+
+    in_item = Request(placer_order_number=Identifier("P-in-item", "00400275[1].00402016"))
+    placer = Identifier("P-own", "00402016")
+    filler = Identifier("F-own", "00402017", Issuer("RIS"))
+    everything = """
+placer_order_number    = ["StudyID"]
+filler_order_number    = ["AdmissionID", "FillerOrderNumberImagingServiceRequest"]
+requested_procedure_id = ["RequestedProcedureID"]
+"""
+    moved = requests(everything, StudyID=" P-typed ", RequestedProcedureID="RP-1", **usual)
+    typed = Request(
+        placer_order_number=Identifier("P-typed", "00200010"),
+        filler_order_number=filler,
+        requested_procedure_id=Stated("RP-1", "00401001"),
+    )
+    assert moved == (in_item, typed)
+
+    nowhere = "placer_order_number = []\nfiller_order_number = []"
+    assert requests(nowhere, **usual) == (in_item,)
+    assert requests("placer_order_number = []", **usual) == (in_item, Request(filler_order_number=filler))
+    untouched = Request(placer_order_number=placer, filler_order_number=filler)
+    assert requests('accession_number = ["StudyID"]', **usual) == (in_item, untouched)
+    alone = Request(placer_order_number=Identifier("P-typed", "00200010"))
+    assert requests('placer_order_number = ["StudyID"]', StudyID="P-typed") == (alone,)
+
+
+def test_an_attribute_that_would_be_two_numbers_is_a_mistake(tmp_path: Path) -> None:
+    lines = 'accession_number = ["StudyID"]\nplacer_order_number = ["(0020,0010)"]\n'
+    (tmp_path / "north.toml").write_text(f"{DICOM}[transformer.object]\n{lines}")
+    [(key, mistake)] = mistakes(load_channels(tmp_path)[0])
+    assert key == ("transformer", "object", "accession_number")
+    assert "StudyID would be read as accession_number and as placer_order_number" in mistake
+
+
+def test_the_study_of_an_object_cannot_be_moved(tmp_path: Path) -> None:
+    (tmp_path / "north.toml").write_text(f'{DICOM}[transformer.object]\nstudy_instance_uid = ["StudyID"]\n')
+    with pytest.raises(ConfigError, match=r"transformer\.object\.study_instance_uid: unknown key"):
+        load_channels(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("source", "lines", "said"),
     [
+        (HL7, 'ordering_provider = ["ORC-12.1"]', "ORC-12.1: no component, the whole field is read"),
+        (HL7, 'accession_number = ["OBR-21.1.2"]', "OBR-21.1.2: no subcomponent, the component is read whole"),
+        (HL7, 'reason = ["OBR-4.2"]', "OBR-4 would be read as procedure and as reason"),
         (HL7, 'accession_number = ["OBR.20"]', "not an HL7 path such as PID-3[2].4.1: 'OBR.20'"),
         (HL7, 'accession_number = ["OBR[2]-18"]', "OBR[2]-18: no number behind the segment"),
         (
