@@ -33,6 +33,7 @@ from bridge.examples import failures
 from bridge.explain import waiting
 from bridge.log import set_up
 from bridge.scenarios import failures as failures_of_scenarios
+from bridge.scenarios import failures_of_examples
 from bridge.schema import channel_schema, event_schema
 from bridge.store.store import Store
 from bridge.terminal import (
@@ -122,6 +123,7 @@ def check(
     place = file or channels_place(settings)
     channels, scenarios = app.checked_channels(place), load_scenarios(place)
     wrong = [line for channel in channels for line in failures(channel)]
+    wrong += failures_of_examples(channels)
     wrong += failures_of_scenarios(scenarios, channels)
     for line in wrong:
         print(line, file=sys.stderr)

@@ -32,7 +32,7 @@ def test_what_cannot_be_understood_is_a_usage_error(service: Service) -> None:
 def test_check_says_how_many_channels_examples_and_scenarios_are_right(service: Service) -> None:
     answer = service.command("check")
     scenarios = len(list((REPOSITORY / "channels" / "scenarios").iterdir()))
-    assert answer.stdout == f"2 channels, 9 examples, {scenarios} scenarios, 0 wrong\n"
+    assert answer.stdout == f"2 channels, 11 examples, {scenarios} scenarios, 0 wrong\n"
     assert answer.returncode == 0
 
 
@@ -55,10 +55,14 @@ def test_check_fails_when_an_example_comes_out_otherwise(service: Service, tmp_p
     channel = (REPOSITORY / "channels" / "orders.toml").read_text()
     (tmp_path / "examples").symlink_to(REPOSITORY / "channels" / "examples")
     file = tmp_path / "orders.toml"
-    file.write_text(channel.replace("orders = 3", "orders = 2"))
+    file.write_text(channel.replace("A1004-2", "A1004-7").replace('modality         = "NM"', 'modality         = "PT"'))
     answer = service.command("check", str(file))
     assert answer.returncode == 1
-    assert "orders is 3, not 2" in answer.stderr
+    assert answer.stderr == (
+        "orders: example 'OMI^O23: three orders, each with its own accession number and study':\n"
+        '    order 2: accession_number is "A1004-2" from IPC[2]-1.1, should be "A1004-7"\n'
+        '    order 3: modality is "NM" from IPC[3]-5.1, should be "PT"\n'
+    )
 
 
 def test_check_with_a_mistake_names_file_and_key(service: Service, tmp_path: Path) -> None:

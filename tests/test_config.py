@@ -317,8 +317,8 @@ def test_a_channel_has_its_own_times_in_seconds(tmp_path: Path) -> None:
             "filter.accept.0.matches: not a regular expression",
         ),
         ("[[filter.accept]]\nheader = 'calling-ae'\npresent = true", "filter.accept.0.header"),
-        ("[[examples]]\nname = 'a'", "examples.0: write message or file"),
-        ("[[examples]]\nname = 'a'\nfile = 'a'\nmessage = 'a'", "examples.0: write message or file"),
+        ("[[examples]]\nname = 'a'", "examples.0: write message, file or files"),
+        ("[[examples]]\nname = 'a'\nfile = 'a'\nmessage = 'a'", "examples.0: write message, file or files"),
         ("[[examples]]\nname = 'a'\nfile = 'a'\nheaders = { aet = 'A' }", "examples.0.headers.aet"),
     ],
 )

@@ -285,7 +285,7 @@ def test_every_python_example_compiles(page: str) -> None:
 
 def test_the_channel_file_with_every_part_can_be_loaded(tmp_path: Path) -> None:
     parts = re.findall(r"```toml\n(.*?)```", PAGES["docs/channels.md"], re.DOTALL)
-    _guide, filters, of_orders, of_patients, of_objects, dates, destinations, text, _scenario = parts
+    _guide, filters, of_orders, of_patients, of_objects, dates, destinations, _examples, text, _scenario = parts
     (tmp_path / "north.toml").write_text(f"{text}\n{filters}\n{of_orders}")
     images = (ROOT / "channels" / "images.toml").read_text()
     (tmp_path / "objects.toml").write_text(f"{images}\n{of_objects}")

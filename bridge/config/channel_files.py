@@ -19,7 +19,7 @@ from bridge.config.channel_tables import (
     TransformerFile,
 )
 from bridge.config.stated import mistake, mistakes, toml
-from bridge.core.channel import Channel, DataType, Destination, Example, RetrieveTemplate, Source
+from bridge.core.channel import Channel, DataType, Destination, RetrieveTemplate, Source
 from bridge.core.errors import ConfigError, Key, Mistake
 from bridge.core.filtering import Filter
 from bridge.core.model import Issuer
@@ -106,7 +106,7 @@ def _channel(file: Path) -> list[Channel]:
             filter=_filter(stated.filter),
             destinations=tuple(_destination(one) for one in stated.destinations),
             folder=str(file.parent),
-            examples=tuple(Example(**example.model_dump()) for example in stated.examples),
+            examples=tuple(example.example() for example in stated.examples),
             normalisation=_normalisation(stated.transformer),
             settle_after=None if settle_after is None else settle_after.total_seconds(),
             hold_for=None if hold_for is None else hold_for.total_seconds(),

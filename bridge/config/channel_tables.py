@@ -16,8 +16,9 @@ from pydantic import (
 )
 
 from bridge.config.python_hooks import change
+from bridge.config.scenario_files import StudyEnd
 from bridge.config.stated import Duration, Nesting, Size
-from bridge.core.channel import DEFAULT_ATTRIBUTES, EVERY_EVENT, READ_MESSAGES, DataType, covers
+from bridge.core.channel import DEFAULT_ATTRIBUTES, EVERY_EVENT, READ_MESSAGES, DataType, Example, covers
 from bridge.core.events import EVENTS
 from bridge.core.filtering import Condition, Place
 from bridge.core.normalisation import STEP
@@ -35,6 +36,12 @@ def _event_pattern(pattern: str) -> str:
     if not any(covers(pattern, name) for name in EVENTS):
         raise ValueError("no event has this name; bridge schema lists them")
     return pattern
+
+
+def _event_name(name: str) -> str:
+    if name not in EVENTS:
+        raise ValueError("no event has this name; bridge schema lists them")
+    return name
 
 
 def _designator(written: str) -> str:
@@ -324,24 +331,105 @@ class RetrieveFile(Part):
     ae_title: Annotated[str, Field(pattern=r"^[^\\\s]([^\\]{0,14}[^\\\s])?$")] | None = None
 
 
-class ExampleFile(Part):
-    """A message and what the channel must make of it; bridge check runs it."""
+class NumberFile(Part):
+    """A number that must have been read: its value, and where stated who assigned it and where it stood."""
 
-    model_config = ConfigDict(json_schema_extra=_one_of("message", "file"))
+    value: str
+    issuer: _Designator | None = None
+    place: _Text | None = Field(None, alias="from")
+
+
+_Number = Annotated[
+    NumberFile,
+    BeforeValidator(lambda stated: {"value": stated} if isinstance(stated, str) else stated),
+    WithJsonSchema(
+        {
+            "type": ["string", "object"],
+            "required": ["value"],
+            "properties": {name: {"type": "string"} for name in ("value", "issuer", "from")},
+            "additionalProperties": False,
+        }
+    ),
+]
+
+
+class ExpectedPatientFile(Part):
+    """What must have been read of an order's patient."""
+
+    ids: list[_Number] | None = None
+    name: str | None = None
+    birth_date: str | None = None
+    sex: str | None = None
+
+
+class ExpectedOrderFile(Part):
+    """What must have been read of a requested procedure. What is not stated is not looked at; "" is absent."""
+
+    order_control: str | None = None
+    placer_order_number: _Number | None = None
+    filler_order_number: _Number | None = None
+    accession_number: _Number | None = None
+    study_instance_uid: _Number | None = None
+    requested_procedure_id: _Number | None = None
+    scheduled_procedure_step_id: _Number | None = None
+    scheduled_start: str | None = None
+    modality: str | None = None
+    procedure: str | None = None
+    priority: str | None = None
+    reason: str | None = None
+    patient: ExpectedPatientFile = ExpectedPatientFile()
+
+
+class ExpectedEventFile(Part):
+    """An event that must be published: what is stated has to stand in it, "" for none."""
+
+    type: Annotated[str, AfterValidator(_event_name), WithJsonSchema({"type": "string", "enum": list(EVENTS)})]
+    destination: _Text | None = None
+    routing_key: _Text | None = None
+    data: dict[str, Any] = {}
+
+
+class ExampleFile(Part):
+    """Messages and what the channel must make of them; bridge check runs it."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of("message", "file", "files"))
     name: str
     message: _Text | None = None
     file: _Text | None = None
+    files: list[_Text] | None = Field(None, min_length=1)
     headers: dict[Literal["calling-aet"], str] = {}
     outcome: Literal["TRANSFORMED", "FILTERED", "ERROR"] = "TRANSFORMED"
-    orders: int | None = Field(None, ge=0)
     code: str | None = None
     reason: str | None = None
+    orders: list[ExpectedOrderFile] | None = None
+    events: list[ExpectedEventFile] = []
+    studies: list[StudyEnd] = []
 
     @model_validator(mode="after")
-    def _one_message(self) -> Self:
-        if (self.message is None) == (self.file is None):
-            raise ValueError("write message or file")
+    def _is_one_thing(self) -> Self:
+        if sum(one is not None for one in (self.message, self.file, self.files)) != 1:
+            raise ValueError("write message, file or files")
+        if (self.events or self.studies) and self.outcome != "TRANSFORMED":
+            raise ValueError("events and studies come of messages that are TRANSFORMED")
         return self
+
+    def example(self) -> Example:
+        return Example(
+            name=self.name,
+            message=self.message,
+            files=(self.file,) if self.file else tuple(self.files or ()),
+            headers=dict[str, str](self.headers.items()),
+            outcome=self.outcome,
+            code=self.code,
+            reason=self.reason,
+            orders=None if self.orders is None else tuple(_stated(one) for one in self.orders),
+            events=tuple(_stated(one) for one in self.events),
+            studies=tuple(_stated(one) for one in self.studies),
+        )
+
+
+def _stated(table: BaseModel) -> dict[str, Any]:
+    return table.model_dump(by_alias=True, exclude_unset=True)
 
 
 class ChannelFile(Part):
@@ -361,5 +449,5 @@ class ChannelFile(Part):
 MODELS = (
     ChannelFile, SourceFile, FilterFile, ConditionFile, TransformerFile, SenderFile, WhenFile, OrderFile,
     PatientFile, ObjectFile, CodesFile, IssuersFile, NormaliseFile, CorrelationFile, RetrieveFile, DestinationFile,
-    ExampleFile,
+    ExampleFile, ExpectedOrderFile, ExpectedPatientFile, ExpectedEventFile, NumberFile, StudyEnd,
 )  # fmt: skip

@@ -68,8 +68,8 @@ class Step(_Part):
         return self.message is not None or self.object is not None
 
 
-class ExpectedStudy(_Part):
-    """How a study has to end, and why. What is None is not compared; lists of codes and orders are in any sequence."""
+class StudyEnd(_Part):
+    """How a study has to end. What is None is not compared; lists of codes and orders are in any sequence."""
 
     study_instance_uid: str
     verdict: Verdict
@@ -80,6 +80,11 @@ class ExpectedStudy(_Part):
     contradictions: tuple[str, ...] | None = None
     warnings: tuple[str, ...] | None = None
     events: tuple[str, ...] | None = None
+
+
+class ExpectedStudy(StudyEnd):
+    """How a study has to end, and why."""
+
     why: str
 
 

@@ -132,13 +132,15 @@ class Example(Value):
     """A message and what the channel must make of it: the channel's unit test, run by `bridge check`."""
 
     name: str
-    message: str | None  # an HL7 message as it stands in the channel file, or None: it is in a file
-    file: str | None  # beside the channel file, or pydicom:NAME for one that the pydicom package ships
+    message: str | None  # an HL7 message as it stands in the channel file; None: they are in files
+    files: tuple[str, ...]  # beside the channel file, or pydicom:NAME for one that the pydicom package ships
     headers: Mapping[str, str]  # of AMQP, such as calling-aet
     outcome: str  # TRANSFORMED, FILTERED or ERROR
-    orders: int | None  # how many requested procedures an order message is about
     code: str | None  # of an ERROR
     reason: str | None  # why it is FILTERED or an ERROR
+    orders: tuple[Mapping[str, Any], ...] | None  # what is read of each requested procedure, by the file's keys
+    events: tuple[Mapping[str, Any], ...]  # that are published, with what must stand in them
+    studies: tuple[Mapping[str, Any], ...]  # how they end, in the words of scenarios
 
 
 class Channel(Value):

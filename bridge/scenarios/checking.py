@@ -8,7 +8,7 @@ from hashlib import sha256
 from itertools import permutations
 from typing import Any
 
-from bridge.config.scenario_files import ExpectedStudy, Scenario
+from bridge.config.scenario_files import Scenario, StudyEnd
 from bridge.core.channel import Channel
 from bridge.core.decision import Finding
 from bridge.core.errors import BridgeError
@@ -25,7 +25,15 @@ def failures(scenarios: Iterable[Scenario], channels: Sequence[Channel], *, shuf
 
 
 def _failure(scenario: Scenario, channels: Sequence[Channel], shuffles: int, stage: Stage) -> str | None:
-    for number, sequence in enumerate(sequences(scenario, shuffles=shuffles)):
+    said = otherwise(scenario, channels, sequences(scenario, shuffles=shuffles), stage)
+    return f"scenario {scenario.name}: {said}" if said else None
+
+
+def otherwise(
+    scenario: Scenario, channels: Sequence[Channel], tried: Sequence[Sequence[int]], stage: Stage
+) -> str | None:
+    """The first of these sequences in which a study ends otherwise than it has to: what is, and what should be."""
+    for number, sequence in enumerate(tried):
         try:
             ended = played(scenario, channels, sequence, stage, at_once=number % 2 == 1)
         except BridgeError as error:
@@ -38,7 +46,7 @@ def _failure(scenario: Scenario, channels: Sequence[Channel], shuffles: int, sta
             ]
         if found:
             steps = ", ".join(str(index + 1) for index in sequence)
-            return f"scenario {scenario.name}: steps {steps}: {'; '.join(found)}"
+            return f"steps {steps}: {'; '.join(found)}"
     return None
 
 
@@ -60,7 +68,7 @@ def _shuffled(indexes: Sequence[int], seed: int) -> tuple[int, ...]:
     return tuple(sorted(indexes, key=lambda index: sha256(f"{seed}.{index}".encode()).digest()))
 
 
-def differences(expected: ExpectedStudy, ended: Ended, *, with_events: bool) -> Iterator[str]:
+def differences(expected: StudyEnd, ended: Ended, *, with_events: bool) -> Iterator[str]:
     """What is other than expected, each with both."""
     decision = ended.decision
     if decision is None:

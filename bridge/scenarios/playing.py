@@ -18,7 +18,7 @@ from bridge.core.orders import Order
 from bridge.core.ports import Inbound, Outbound
 from bridge.core.struct import Value, encode
 from bridge.deadlines import Deadlines
-from bridge.examples import example_file
+from bridge.examples import data_type_of, example_file
 from bridge.formats.dicom_values import attribute_tag
 from bridge.formats.reading import Form
 from bridge.intake import Intake
@@ -84,6 +84,15 @@ def played(
     return play.ended()
 
 
+def published(scenario: Scenario, channels: Sequence[Channel], stage: Stage) -> list[Outbound]:
+    """Every event that is owed when the steps come as they are written. Raises BridgeError as `played`."""
+    stage.clear()
+    play = _Play(scenario, channels, stage.store)
+    for step in scenario.steps:
+        play.step(step)
+    return play.events
+
+
 class _Play:
     """One scenario in one sequence, with clocks of its own."""
 
@@ -92,7 +101,7 @@ class _Play:
         self._channels = channels
         self._store = store
         self._site = app.site_of(scenario.settings, channels, store)
-        self._events: list[dict[str, Any]] = []
+        self.events: list[Outbound] = []
         self._steps = 0
         self._connected = timedelta()
         self._start()
@@ -114,7 +123,7 @@ class _Play:
         return self._connected.total_seconds()
 
     def _owe(self, events: Sequence[Outbound]) -> None:
-        self._events += [json.loads(event.body) for event in events]
+        self.events += events
 
     def step(self, step: Step) -> None:
         self._steps += 1
@@ -149,9 +158,8 @@ class _Play:
             body = text.replace("\n", "\r").encode()
             return Inbound(self._through(step, DataType.HL7V2), body, headers=step.headers)
         file = example_file(str(self._scenario.folder), text)
-        data_type = DataType.HL7V2 if file.suffix == ".hl7" else DataType.DICOM
         try:
-            return Inbound(self._through(step, data_type), file.read_bytes(), headers=step.headers)
+            return Inbound(self._through(step, data_type_of(text)), file.read_bytes(), headers=step.headers)
         except OSError as error:
             raise BridgeError(f"{text}: {error.strerror}") from None
 
@@ -187,7 +195,7 @@ class _Play:
                     decision,
                     orders=_names(db.orders(decision.orders if decision else ())),
                     candidates=_names(db.orders(candidates)),
-                    told=tuple(event for event in self._events if event["partitionkey"] == uid),
+                    told=tuple(json.loads(one.body) for one in self.events if one.headers["partitionkey"] == uid),
                 )
         return found
 
