@@ -57,10 +57,10 @@ def test_the_documented_examples_come_out_as_stated(told: Told) -> None:
 def test_what_comes_out_otherwise_is_told_as_the_documentation_says(told: Told) -> None:
     sender = block(GUIDE, "toml")
     lines = [line + "\n" for line in sender.splitlines() if line.startswith(("issuers", "normalise"))]
-    said = "\n".join(told(*((line, "") for line in lines)))
-    *documented, last = block(EXAMPLES, "text").splitlines()
-    assert said.splitlines()[: len(documented)] == documented
-    assert said.splitlines()[len(documented)].startswith(last.rstrip("…"))
+    said = "\n".join(told(*((line, "") for line in lines))).splitlines()
+    for line, documented in zip(said, block(EXAMPLES, "text").splitlines(), strict=True):
+        beginning, shortened, _ = documented.partition("…")
+        assert line.startswith(beginning) if shortened else line == documented
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_comes_out_otherwise_is_told_as_the_documentation_says(told: Told) 
         (
             'from = "OBR-20"',
             'from = "OBR-18"',
-            'is "48213" of NORTH from OBR[1]-20, should be "48213" of NORTH from OBR-18',
+            'is "48213" of NORTH from OBR-20, should be "48213" of NORTH from OBR-18',
         ),
         ('birth_date = "1961-07-04"', 'birth_date = ""', 'patient.birth_date is "1961-07-04", should be absent'),
         ('"matched"', '"conflict"', "verdict: matched, should be conflict"),

@@ -80,7 +80,7 @@ def _channel(file: Path) -> list[Channel]:
     try:
         stated = ChannelFile.model_validate(table)
     except ValidationError as error:
-        raise ConfigError(*wrong, *mistakes(error, str(file), MODELS, text)) from None
+        raise ConfigError(*wrong, *mistakes(error, str(file), MODELS, text, _use_instead)) from None
     wrong += [mistake(str(file), text, key, said) for key, said in _mistaken_tables(stated)]
     if wrong:
         raise ConfigError(*wrong)
@@ -217,24 +217,37 @@ def _mistaken_tables(stated: ChannelFile) -> Iterator[Mistake]:
         names.add(destination.name)
 
 
+def _use_instead(key: Key) -> str:
+    """What to say of a key that is none: of orders and patients only what HL7 v2 has a field for can be mapped."""
+    if "transformer" in key and {"order", "patient"} & {*key[:-1]}:
+        return "; what HL7 v2 has no field for, events carry as it stands in the object: destinations.attributes"
+    return ""
+
+
 _OF_ANOTHER = {
     DataType.HL7V2: (DataType.DICOM, ("object",)),
     DataType.DICOM: (DataType.HL7V2, ("order", "patient", "codes", "date_formats")),
 }
 _NO_CARRIER = (
-    "HL7 v2 has no field for Instance Number (0020,0013); it is in every instance.* event, "
-    "data.instance.instanceNumber (docs/channels.md#instance-number)"
+    "HL7 v2 has no field for Instance Number (0020,0013), which is no identifier either; it is in every instance.* "
+    "event, data.instance.instanceNumber (docs/channels.md#instance-number)"
 )
 _INSTANCE_NUMBER = {"instancenumber", "00200013"}
 
 
 def _mapped_instance_number(table: dict[str, Any], place: Key = ()) -> Key | None:
-    """The key by which a channel maps Instance Number, other than as an attribute that a destination carries."""
+    """The key by which a channel maps Instance Number, other than as an attribute that is carried or asked for."""
     for key, value in table.items():
         where = (*place, key)
-        for name in (key, value):
-            if isinstance(name, str) and re.sub(r"[^a-z0-9]", "", name.lower()) in _INSTANCE_NUMBER:
-                return where
-        if isinstance(value, dict) and (found := _mapped_instance_number(value, where)):
-            return found
+        listed = value if isinstance(value, list) and where[0] == "transformer" else []
+        if any(map(_is_instance_number, (key, value, *listed))):
+            return where
+        tables = [(where, value), *((((*where, number), one) for number, one in enumerate(listed)))]
+        for inner, one in tables:
+            if isinstance(one, dict) and (found := _mapped_instance_number(one, inner)):
+                return found
     return None
+
+
+def _is_instance_number(name: object) -> bool:
+    return isinstance(name, str) and re.sub(r"[^a-z0-9]", "", name.lower()) in _INSTANCE_NUMBER

@@ -1,7 +1,7 @@
 """What settings and channel files have in common: TOML, time spans, and mistakes that name their place."""
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any
@@ -67,18 +67,24 @@ def meant(unknown: str, known: Iterable[str]) -> str:
     return f"; did you mean {nearest[0]}?" if nearest else ""
 
 
-def mistakes(error: ValidationError, file: str, models: Iterable[type[BaseModel]], text: str = "") -> Sequence[str]:
+def mistakes(
+    error: ValidationError,
+    file: str,
+    models: Iterable[type[BaseModel]],
+    text: str = "",
+    instead: Callable[[Key], str] = lambda _: "",
+) -> Sequence[str]:
     """One line for each mistake, with its key; never the value, which may be a secret.
 
     `models` are those whose keys an unknown one may have been meant for; `text` is what the file holds, where it is the
-    only one that can be wrong.
+    only one that can be wrong. `instead` is what to say of an unknown key to which none is near.
     """
     known = [name for model in models for name in model.model_fields]
     lines = []
     for found in error.errors(include_input=False, include_url=False):
         said = _SAID.get(found["type"], found["msg"].removeprefix("Value error, "))
         if found["type"] == "extra_forbidden":
-            said = f"unknown key{meant(str(found['loc'][-1]), known)}"
+            said = f"unknown key{meant(str(found['loc'][-1]), known) or instead(found['loc'])}"
         said = said.format(**found.get("ctx", {})) if found["type"] in _SAID else said
         lines.append(mistake(file, text, found["loc"], said))
     return lines
