@@ -1,0 +1,151 @@
+"""An engine without an engine: the kit's exports, run in Rhino as Mirth runs them, against real brokers."""
+
+import json
+import queue
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from xml.etree import ElementTree
+
+from bridge.private_server import install
+from tests.conftest import PATIENCE
+from tests.mirth.connectors import KIT
+
+_INSTALL = Path(__file__).with_name("java_install.sh")
+_DRIVER = Path(__file__).with_name("engine.js")
+_JARS = Path("/usr/share/java")  # of Debian and Ubuntu
+_WANTED = ("rhino.jar", "amqp-client.jar", "slf4j-api.jar", "slf4j-nop.jar")
+
+
+def java() -> list[str]:
+    """The command that runs Rhino with RabbitMQ's client on its class path, installed when they are not there.
+
+    Raises ConfigError when they are not there and cannot be installed from here.
+    """
+    jars = _find() or install("rhino", "java, rhino and librabbitmq-client-java", _find, _INSTALL)
+    path = ":".join(str(jars / name) for name in _WANTED)
+    return ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", path, "org.mozilla.javascript.tools.shell.Main"]
+
+
+def _find() -> Path | None:
+    return _JARS if shutil.which("java") and all((_JARS / name).exists() for name in _WANTED) else None
+
+
+class Channel:
+    """A channel of the kit as it is imported: its scripts, and the functions of the templates that come with it."""
+
+    def __init__(self, name: str) -> None:
+        root = ElementTree.parse(KIT / f"{name}.xml").getroot()  # noqa: S314 - our own file
+
+        def text(path: str) -> str:
+            return root.findtext(path) or ""
+
+        self.id, self.name = text("id"), text("name")
+        self.templates = "\n".join(
+            code.text or ""
+            for library in root.findall(".//codeTemplateLibrary")
+            if self.id in {enabled.text for enabled in library.findall("enabledChannelIds/string")}
+            for code in library.findall(".//codeTemplate/properties/code")
+        )
+        self.scripts = {
+            "reader": text("sourceConnector/properties/script"),
+            "writer": text("destinationConnectors/connector/properties/script"),
+            "preprocessor": text("preprocessingScript"),
+            "postprocessor": text("postprocessingScript"),
+            "deploy": text("deployScript"),
+            "undeploy": text("undeployScript"),
+        }
+
+
+class MirthEngine:
+    """A Java process that executes scripts of channels; `settings` is the configuration map."""
+
+    def __init__(self, **settings: str) -> None:
+        self.settings = settings
+        self.logged: list[str] = []
+        self.alerted: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [*java(), "-version", "200", "-opt", "-1", str(_DRIVER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        self._said: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        self._answer()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            self._said.put(json.loads(line))
+        self._said.put(None)
+
+    def _answer(self) -> dict[str, Any]:
+        said = self._said.get(timeout=PATIENCE * 2)
+        assert said is not None, "the Java process has ended"
+        return said
+
+    def _order(self, channel: Channel, script: str, task: dict[str, Any]) -> None:
+        stated = {
+            "channelId": channel.id,
+            "channelName": channel.name,
+            "templates": channel.templates,
+            "script": channel.scripts.get(script, script),
+            "configurationMap": self.settings,
+        }
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(stated | task) + "\n")
+        self._process.stdin.flush()
+
+    def _done(self, answer: dict[str, Any]) -> dict[str, Any]:
+        done: dict[str, Any] = answer["done"]
+        self.logged += done["logged"]
+        self.alerted += done["alerted"]
+        assert "thrown" not in done, done["thrown"]
+        return done
+
+    def run(self, channel: Channel, script: str, **task: Any) -> dict[str, Any]:
+        """One execution: a script of the channel by its name, or any other that can call the templates."""
+        self._order(channel, script, task)
+        return self._done(self._answer())
+
+    def send(self, channel: Channel, data: str | None, **task: Any) -> tuple[str, str]:
+        """The status and its text that the channel's writer answers with for a message."""
+        message = {"id": task.pop("id", 1), "data": data, "modality": task.pop("modality", None)}
+        done = self.run(channel, "writer", message=message, **task)
+        return done["status"], done["text"]
+
+    def send_all(
+        self,
+        channel: Channel,
+        messages: Sequence[dict[str, Any]],
+        *,
+        threads: int,
+        each: Callable[[int], None] = lambda sent: None,
+        **task: Any,
+    ) -> list[str]:
+        """Sends all, each until it is SENT; calls `each` with how many are. Every text that a writer answered with."""
+        self._order(channel, "writer", {"messages": messages, "threads": threads, "retryMillis": 50, **task})
+        sent = 0
+        while "done" not in (said := self._answer()):
+            sent += said["status"] == "SENT"
+            each(sent)
+        return list(self._done(said)["texts"])
