@@ -18,16 +18,18 @@ from tests.mirth.connectors import KIT
 _INSTALL = Path(__file__).with_name("java_install.sh")
 _DRIVER = Path(__file__).with_name("engine.js")
 _JARS = Path("/usr/share/java")  # of Debian and Ubuntu
-_WANTED = ("rhino.jar", "amqp-client.jar", "slf4j-api.jar", "slf4j-nop.jar")
+_CLIENT = "amqp-client.jar"
+_WANTED = ("rhino.jar", _CLIENT, "slf4j-api.jar", "slf4j-nop.jar")
 
 
-def java() -> list[str]:
+def java(*, client: bool = True) -> list[str]:
     """The command that runs Rhino with RabbitMQ's client on its class path, installed when they are not there.
 
-    Raises ConfigError when they are not there and cannot be installed from here.
+    Raises ConfigError when they are not there and cannot be installed from here. Without `client` as in an engine into
+    which nobody has put it.
     """
     jars = _find() or install("rhino", "java, rhino and librabbitmq-client-java", _find, _INSTALL)
-    path = ":".join(str(jars / name) for name in _WANTED)
+    path = ":".join(str(jars / name) for name in _WANTED if client or name != _CLIENT)
     return ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", path, "org.mozilla.javascript.tools.shell.Main"]
 
 
@@ -64,14 +66,15 @@ class Channel:
 class MirthEngine:
     """A Java process that executes scripts of channels; `settings` is the configuration map."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, *, client: bool = True, **settings: str) -> None:
+        self._client = client
         self.settings = settings
         self.logged: list[str] = []
         self.alerted: list[str] = []
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [*java(), "-version", "200", "-opt", "-1", str(_DRIVER)],
+            [*java(client=self._client), "-version", "200", "-opt", "-1", str(_DRIVER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -73,7 +73,10 @@ function bridgeConnect(settings, blocked) {
 			}
 		}));
 	}
-	var connection = factory.newConnection('mirth ' + channelName);
+	// Not by its IP address, as older versions of the client connect: the certificate is for the name.
+	var address = new Packages.com.rabbitmq.client.Address(settings.host, settings.port);
+	var named = new Packages.com.rabbitmq.client.ListAddressResolver(java.util.Collections.singletonList(address));
+	var connection = factory.newConnection(null, named, 'mirth ' + channelName);
 	// java.beans.EventHandler, not a JavaScript function: see above.
 	var Blocked = Packages.com.rabbitmq.client.BlockedListener;
 	connection.addBlockedListener(
