@@ -39,7 +39,8 @@ function bridgePublishOverHttp(settings, routingKey, contentType, body, headers)
 		connection.getOutputStream().write(new java.lang.String(request).getBytes('UTF-8'));
 		var status = connection.getResponseCode();
 		if (status != 200) {
-			return new Response(QUEUED, '', 'not published, tried again: the management API answered ' + status);
+			return new Response(QUEUED, '', 'not published, tried again: the management API answered ' + status
+				+ (status == 400 || status == 404 ? ' (is there an exchange ' + settings.exchangeIn + '?)' : ''));
 		}
 		var answer = String(new java.util.Scanner(connection.getInputStream(), 'UTF-8').useDelimiter('\\A').next());
 		if (JSON.parse(answer).routed !== true) { // it is 200 all the same
