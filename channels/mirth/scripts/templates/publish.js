@@ -60,7 +60,7 @@ function bridgePublishOverAmqp(settings, routingKey, contentType, body, headers)
 		// This AMQP channel is never used again: a late confirm would be taken for that of another message.
 		return bridgeFailed(link, amqp, e);
 	}
-	var returned = pair.getValue().getAndSet(0) > 0; // a return comes before the confirm (AMQP 0-9-1, 1.8.3.3)
+	var returned = pair.getValue().getAndSet(0) > 0; // RabbitMQ returns a message before it confirms it
 	link.get('idle').addFirst(pair);
 	if (!confirmed) {
 		return new Response(QUEUED, '', 'not published, tried again: the broker refused it (is a queue full?)');
