@@ -57,6 +57,13 @@ class MirthEngine:
         self.settings = settings
         self.logged: list[str] = []
         self.alerted: list[str] = []
+        self._channels: dict[str, Channel] = {}
+
+    def begin(self, **settings: str) -> None:
+        """As a new engine with these settings, without the second that a new process takes."""
+        for channel in list(self._channels.values()):
+            self.run(channel, "undeploy")
+        self.settings, self.logged, self.alerted, self._channels = settings, [], [], {}
 
     def __enter__(self) -> Self:
         try:
@@ -97,6 +104,7 @@ class MirthEngine:
         return said
 
     def _order(self, channel: Channel, script: str, task: dict[str, Any]) -> None:
+        self._channels[channel.id] = channel
         stated = {
             "channelId": channel.id,
             "channelName": channel.name,

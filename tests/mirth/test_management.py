@@ -25,7 +25,7 @@ def managed() -> Iterator[tuple[LocalBroker, str]]:
         yield node, f"http://localhost:{port}/"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def mirth(managed: tuple[LocalBroker, str]) -> Iterator[MirthEngine]:
     """An engine into which nobody has put the client library."""
     node, url = managed
@@ -54,7 +54,7 @@ def test_without_the_client_library_a_message_arrives_through_the_management_api
 
 
 def test_a_wrong_password_is_told_without_it(mirth: MirthEngine) -> None:
-    mirth.settings["bridgeAmqpPassword"] = "a-secret-word"
+    mirth.settings |= {"bridgeAmqpPassword": "a-secret-word"}
     assert mirth.send(HL7, orm(1).decode()) == (
         "QUEUED",
         "not published, tried again: the management API answered 401",

@@ -28,12 +28,6 @@ def as_received(body: bytes) -> str:
     return body.decode("latin-1")
 
 
-@pytest.fixture
-def mirth(amqp_url: str) -> Iterator[MirthEngine]:
-    with MirthEngine(bridgeAmqpUri=amqp_url) as engine:
-        yield engine
-
-
 @pytest.fixture(scope="module")
 def own_node() -> Iterator[LocalBroker]:
     with LocalBroker(settings="max_message_size = 10000\n") as broker:
@@ -41,12 +35,13 @@ def own_node() -> Iterator[LocalBroker]:
 
 
 @pytest.fixture
-def node(own_node: LocalBroker) -> LocalBroker:
-    """A broker that a test may end, without anything of an earlier test on it."""
+def node(own_node: LocalBroker, mirth: MirthEngine) -> LocalBroker:
+    """A broker that a test may end, without anything of an earlier test on it; the engine is told of it."""
     own_node.start()
     with pika.BlockingConnection(pika.URLParameters(own_node.url)) as connection:
         for name in QUEUES:
             connection.channel().queue_delete(name)
+    mirth.settings = {"bridgeAmqpUri": own_node.url, "bridgeAmqpConfirmMillis": "1000"}
     return own_node
 
 
@@ -140,7 +135,7 @@ def test_the_routing_key_is_that_of_the_message_type_and_never_anything_else_of_
 
 
 def test_500_messages_of_8_threads_survive_a_killed_broker_none_lost_none_twice(
-    node: LocalBroker, tmp_path: Path
+    mirth: MirthEngine, node: LocalBroker, tmp_path: Path
 ) -> None:
     service = Service(tmp_path, node.url)
     service.start()
@@ -159,10 +154,9 @@ def test_500_messages_of_8_threads_survive_a_killed_broker_none_lost_none_twice(
         if sent == MESSAGES // 3 and not killing.ident:
             killing.start()
 
-    with MirthEngine(bridgeAmqpUri=node.url, bridgeAmqpConfirmMillis="3000") as mirth:
-        texts = mirth.send_all(HL7, messages, threads=THREADS, each=each)
-        killing.join()
-        assert restarted.is_set()
+    texts = mirth.send_all(HL7, messages, threads=THREADS, each=each)
+    killing.join()
+    assert restarted.is_set()
     statuses = {text.split()[0] for text in texts}
     assert statuses == {"SENT", "QUEUED"}, texts  # never ERROR, never thrown
     assert all("PAT" not in text and "Doe" not in text for text in texts)
@@ -180,15 +174,16 @@ def test_500_messages_of_8_threads_survive_a_killed_broker_none_lost_none_twice(
 # What the writer answers when it cannot publish
 
 
-def test_without_a_broker_a_message_is_queued_in_words_and_at_once_for_everybody_else(node: LocalBroker) -> None:
-    with MirthEngine(bridgeAmqpUri=node.url) as mirth:
-        node.kill()
-        mirth.run(HL7, "deploy")
-        assert mirth.logged == [
-            "error bridge: no connection yet, tried again with each message: ConnectException: Connection refused"
-        ]
-        status, text = mirth.send(HL7, as_received(orm(1)))
-        assert (status, text) == ("QUEUED", "not published, tried again: ConnectException: Connection refused")
+def test_without_a_broker_a_message_is_queued_in_words_and_at_once_for_everybody_else(
+    mirth: MirthEngine, node: LocalBroker
+) -> None:
+    node.kill()
+    mirth.run(HL7, "deploy")
+    assert mirth.logged == [
+        "error bridge: no connection yet, tried again with each message: ConnectException: Connection refused"
+    ]
+    status, text = mirth.send(HL7, as_received(orm(1)))
+    assert (status, text) == ("QUEUED", "not published, tried again: ConnectException: Connection refused")
 
 
 def test_what_no_queue_wants_is_not_taken_for_delivered(mirth: MirthEngine, service: Service, amqp_url: str) -> None:
@@ -203,19 +198,20 @@ def test_what_no_queue_wants_is_not_taken_for_delivered(mirth: MirthEngine, serv
     assert mirth.send(HL7, as_received(orm(1)))[0] == "SENT"
 
 
-def test_while_the_broker_takes_nothing_messages_are_queued_and_none_hangs(node: LocalBroker, tmp_path: Path) -> None:
+def test_while_the_broker_takes_nothing_messages_are_queued_and_none_hangs(
+    mirth: MirthEngine, node: LocalBroker, tmp_path: Path
+) -> None:
     service = Service(tmp_path, node.url)
     service.start()
-    with MirthEngine(bridgeAmqpUri=node.url, bridgeAmqpConfirmMillis="1000") as mirth:
-        assert mirth.send(HL7, as_received(orm(1)))[0] == "SENT"
-        node.control("set_vm_memory_high_watermark", "absolute", "1")
-        # The first one may be on its way before the broker says that it is blocked; it arrives when it takes it.
-        said = [mirth.send(HL7, as_received(orm(number))) for number in (2, 3)]
-        assert {status for status, _ in said} == {"QUEUED"}
-        assert "the broker takes nothing (memory or disk alarm)" in said[1][1]
-        node.control("set_vm_memory_high_watermark", "absolute", "2GB")
-        for number in (2, 3):
-            assert mirth.send_all(HL7, [{"id": number, "data": as_received(orm(number))}], threads=1)
+    assert mirth.send(HL7, as_received(orm(1)))[0] == "SENT"
+    node.control("set_vm_memory_high_watermark", "absolute", "1")
+    # The first one may be on its way before the broker says that it is blocked; it arrives when it takes it.
+    said = [mirth.send(HL7, as_received(orm(number))) for number in (2, 3)]
+    assert {status for status, _ in said} == {"QUEUED"}
+    assert "the broker takes nothing (memory or disk alarm)" in said[1][1]
+    node.control("set_vm_memory_high_watermark", "absolute", "2GB")
+    for number in (2, 3):
+        assert mirth.send_all(HL7, [{"id": number, "data": as_received(orm(number))}], threads=1)
     assert service.stop() == 0
     assert service.status()["orders"] == 3
 
@@ -259,11 +255,12 @@ def test_a_body_over_the_limit_is_an_error_that_says_what_to_do(mirth: MirthEngi
     assert "Publish the header only" in text
 
 
-def test_a_body_over_the_limit_of_the_broker_is_an_error_too(node: LocalBroker, tmp_path: Path) -> None:
-    with MirthEngine(bridgeAmqpUri=node.url) as mirth:
-        Service(tmp_path, node.url).start().stop()
-        assert mirth.send(OBJECT, in_base64(ct(1, study=STUDY) + bytes(20_000)))[0] == "ERROR"
-        assert mirth.send(OBJECT, in_base64(ct(1, study=STUDY)))[0] == "SENT"
+def test_a_body_over_the_limit_of_the_broker_is_an_error_too(
+    mirth: MirthEngine, node: LocalBroker, tmp_path: Path
+) -> None:
+    Service(tmp_path, node.url).start().stop()
+    assert mirth.send(OBJECT, in_base64(ct(1, study=STUDY) + bytes(20_000)))[0] == "ERROR"
+    assert mirth.send(OBJECT, in_base64(ct(1, study=STUDY)))[0] == "SENT"
 
 
 def test_without_the_client_library_a_message_is_queued_and_the_library_named() -> None:

@@ -111,26 +111,23 @@ def test_what_is_no_hl7_is_refused() -> None:
 # The snippets for an author's own transformers, on what the engine made of a message
 
 
-def test_the_keys_of_an_object_and_its_instance_number_are_kept_for_the_author() -> None:
-    channel = Channel("dicom-header-in")
-    with MirthEngine() as mirth:
-        for name in OBJECTS:
-            file = SAMPLES / "dicom" / name / "nostep.dicom.xml"
-            if not file.exists():
-                continue
-            [instance], _ = found("images", file, "text/xml")
-            assert isinstance(instance, Instance)
-            kept = mirth.run(channel, "bridgeKeysOfDicom(msg); return;", xml=file.read_text())["channelMap"]
-            assert kept.get("instanceNumber") == instance.instance_number.raw
-            assert kept["studyInstanceUid"] == instance.statement.study_instance_uid
-            assert kept["sopInstanceUid"] == instance.sop_instance_uid
+def test_the_keys_of_an_object_and_its_instance_number_are_kept_for_the_author(java_process: MirthEngine) -> None:
+    for name in OBJECTS:
+        file = SAMPLES / "dicom" / name / "nostep.dicom.xml"
+        if not file.exists():
+            continue
+        [instance], _ = found("images", file, "text/xml")
+        assert isinstance(instance, Instance)
+        done = java_process.run(Channel("dicom-header-in"), "bridgeKeysOfDicom(msg); return;", xml=file.read_text())
+        assert done["channelMap"].get("instanceNumber") == instance.instance_number.raw
+        assert done["channelMap"]["studyInstanceUid"] == instance.statement.study_instance_uid
+        assert done["channelMap"]["sopInstanceUid"] == instance.sop_instance_uid
 
 
-def test_the_keys_of_an_order_are_kept_for_the_author() -> None:
-    with MirthEngine() as mirth:
-        text = (SAMPLES / "hl7" / "xml" / "orm_cr.xml").read_text()
-        kept = mirth.run(Channel("hl7-in"), "bridgeKeysOfHl7(msg); return;", xml=text)["channelMap"]
-    assert kept == {
+def test_the_keys_of_an_order_are_kept_for_the_author(java_process: MirthEngine) -> None:
+    text = (SAMPLES / "hl7" / "xml" / "orm_cr.xml").read_text()
+    done = java_process.run(Channel("hl7-in"), "bridgeKeysOfHl7(msg); return;", xml=text)
+    assert done["channelMap"] == {
         "patientId": "PAT001",
         "placerOrderNumber": "PLC123",
         "fillerOrderNumber": "FIL456",

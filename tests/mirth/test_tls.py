@@ -47,15 +47,15 @@ ssl_options.fail_if_no_peer_cert = true
 
 
 @pytest.fixture
-def mirth(secured: Secured) -> Iterator[MirthEngine]:
+def mirth(java_process: MirthEngine, secured: Secured) -> MirthEngine:
     """An engine with everything as it has to be."""
-    with MirthEngine(
+    java_process.begin(
         bridgeAmqpUri=f"amqps://guest:guest@localhost:{secured.port}",
         bridgeAmqpCaFile=str(secured.authority.file),
         bridgeAmqpKeyStoreFile=str(secured.key_store),
         bridgeAmqpKeyStorePassword="store",
-    ) as engine:
-        yield engine
+    )
+    return java_process
 
 
 def said(mirth: MirthEngine) -> tuple[str, str]:
