@@ -61,10 +61,6 @@ def settle(mirth: MirthEngine, channel: Channel, message: dict[str, Any], *statu
     mirth.run(channel, "postprocessor", sourceMap=source_map, statuses=["TRANSFORMED", *statuses])
 
 
-def waiting(amqp: BlockingChannel, queue: str) -> int:
-    return int(amqp.queue_declare(queue, passive=True).method.message_count)
-
-
 def objects(service: Service, engine: Engine, count: int) -> list[dict[str, Any]]:
     """Enriched events of so many linked objects, as another consumer sees them."""
     service.start()
@@ -162,7 +158,10 @@ def test_an_event_that_is_never_taken_ends_in_the_dead_queue_and_in_an_alert_tha
             deliveries += 1
             settle(reading, HTTP, message, "ERROR")
     assert deliveries == 3
-    assert waiting(amqp, "mirth.dead") == 1
+    _, properties, _ = next(amqp.consume("mirth.dead", inactivity_timeout=PATIENCE))
+    assert properties is not None
+    assert properties.message_id == event["id"]
+    amqp.cancel()
     [alert] = alerts
     status, text = reading.send(ALERTS, alert["data"], sourceMap=alert["sourceMap"])
     assert status == "SENT"

@@ -270,6 +270,16 @@ def test_without_the_client_library_a_message_is_queued_and_the_library_named() 
     assert "put amqp-client into custom-lib" in text
 
 
+def test_messages_one_after_the_other_share_one_amqp_channel(
+    mirth: MirthEngine, service: Service, broker: LocalBroker
+) -> None:
+    service.start()
+    before = broker.control("list_channels", "confirm").split().count("true")
+    for number in range(5):
+        assert mirth.send(HL7, as_received(orm(number)))[0] == "SENT"
+    assert broker.control("list_channels", "confirm").split().count("true") == before + 1
+
+
 def test_undeploying_closes_the_connection(mirth: MirthEngine, service: Service, broker: LocalBroker) -> None:
     service.start()
     mirth.run(HL7, "deploy")
