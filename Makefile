@@ -10,7 +10,7 @@ CHAOS_SECONDS ?= 120
 SOAK_MESSAGES ?= 1000000
 SOAK_PER_SECOND ?= inf
 
-.PHONY: setup demo test check lowest audit bench soak chaos fuzz schemas
+.PHONY: setup demo test check lowest audit bench soak chaos fuzz schemas kit
 
 setup: .venv/.complete
 
@@ -61,3 +61,6 @@ fuzz-%: setup
 
 schemas: setup        # after a change of the events or of channel files
 	$(BIN)/python -m bridge.schema
+
+kit: setup            # after a change of channels/mirth/scripts: the XML that a Mirth author imports
+	$(BIN)/python -m tests.mirth.build

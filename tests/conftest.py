@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from bridge.core.errors import ConfigError
 from bridge.localbroker import LocalBroker, rabbitmq_server
 from tests.localpostgres import LocalPostgres, postgres_programs
+from tests.mirth.java import java
 
 # A busy machine fails no test: speed is measured in `make bench`.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -40,6 +41,8 @@ def pytest_xdist_setupnodes() -> None:
     with suppress(ConfigError):  # the tests that need it say so
         rabbitmq_server()
         postgres_programs()
+    with suppress(ConfigError):  # without it the tests of the Mirth kit are skipped
+        java()
 
 
 @pytest.fixture(scope="session")

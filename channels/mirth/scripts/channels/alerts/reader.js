@@ -1,0 +1,2 @@
+var settings = bridgeSettings();
+return bridgeConsume(settings.alertQueue, settings.alertBindings, true);

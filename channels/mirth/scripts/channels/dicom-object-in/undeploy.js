@@ -1,0 +1,2 @@
+bridgeClose();
+return;

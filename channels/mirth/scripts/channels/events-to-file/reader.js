@@ -1,0 +1,2 @@
+var settings = bridgeSettings();
+return bridgeConsume(settings.fileQueue, settings.fileBindings, false);

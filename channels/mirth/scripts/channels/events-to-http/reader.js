@@ -1,0 +1,2 @@
+var settings = bridgeSettings();
+return bridgeConsume(settings.httpQueue, settings.httpBindings, false);
