@@ -110,7 +110,7 @@ def _declarations(topology: Topology) -> Iterator[tuple[str, _Declaration]]:
 
 def _look_at_foreign(topology: Topology, connection: BlockingConnection, wrong: list[str]) -> None:
     for exchange in topology.foreign_exchanges:
-        with _noting(wrong, connection, f"exchange {exchange}") as channel:
+        with _noting(wrong, connection, f"exchange {exchange}, which its owner declares") as channel:
             channel.exchange_declare(exchange, passive=True)
 
 
@@ -137,8 +137,6 @@ def _noting(wrong: list[str], connection: BlockingConnection, what: str) -> Iter
 
 
 def _said(error: ChannelClosedByBroker) -> str:
-    if error.reply_code == NOT_FOUND:
-        return "there is none, and its owner is who declares it"
     if differs := _DIFFERS.fullmatch(error.reply_text.removeprefix("PRECONDITION_FAILED - ")):
         argument, wanted, current = differs[1], *(_TYPED.fullmatch(part) for part in differs.groups()[1:])
         return (

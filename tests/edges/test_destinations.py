@@ -53,7 +53,7 @@ def test_an_exchange_of_somebody_else_s_has_to_be_there(
 ) -> None:
     connection.channel().exchange_delete("ai.chest")
     told = with_two.command("check", "--connect")
-    assert "exchange ai.chest: there is none, and its owner is who declares it" in told.stdout + told.stderr
+    assert "exchange ai.chest, which its owner declares: the broker says 404 NOT_FOUND" in told.stdout + told.stderr
     assert told.returncode == 78
     with_two.begin()
     assert with_two.process is not None

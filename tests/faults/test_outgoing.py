@@ -42,7 +42,7 @@ def test_an_event_that_cannot_be_sent_keeps_no_other_study_waiting_and_is_not_tr
         with store.write() as db:
             db.owe([event("first"), event("too long", "x" * 300), event("last")])
         publisher.start()
-        relay = Relay(store, destination(publisher, {"images": "test.events"}), lambda: 0.0)
+        relay = Relay(store, destination(publisher, {"images": {"events": "test.events"}}), lambda: 0.0)
         relay.start()
         assert relay.drain(PATIENCE)
         publisher.stop()

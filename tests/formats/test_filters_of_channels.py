@@ -160,7 +160,7 @@ OBR|1|P-1|F-1|CT
 """
     assert failures(channel(text % "training")) == []
     [failure] = failures(channel(text % "another"))
-    assert failure == "north: example 'in training': reason is training, not another"
+    assert failure == "north: example 'in training': reason is training, should be another"
 
 
 @pytest.mark.parametrize(
