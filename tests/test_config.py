@@ -299,7 +299,7 @@ def test_a_channel_has_its_own_times_in_seconds(tmp_path: Path) -> None:
         ("[[transformer.sender]]\nwhen = { sending_facility = 'A' }", "transformer.sender.0.when: of DICOM name"),
         ("[[transformer.sender]]\nwhen = { station_name = 'A' }\n" * 2, "transformer.sender.1.when: stated twice"),
         ("[correlation]\nhold_for = 5", "correlation.hold_for: write a whole number and a unit"),
-        ("[correlation]\nstrict_issuers = true", "correlation.strict_issuers: unknown key"),
+        ("[correlation]\nstrict = true", "correlation.strict: unknown key"),
         ("[[filter.accept]]\nin = ['CT']", "filter.accept.0: write exactly one of path, attribute, header"),
         (
             "[[filter.reject]]\nattribute = 'Modality'\nheader = 'calling-aet'\npresent = true",

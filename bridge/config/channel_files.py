@@ -11,6 +11,7 @@ from bridge.config.channel_tables import (
     MODELS,
     STATED,
     ChannelFile,
+    CorrelationFile,
     DestinationFile,
     FilterFile,
     Part,
@@ -24,6 +25,7 @@ from bridge.core.errors import ConfigError, Key, Mistake
 from bridge.core.filtering import Filter
 from bridge.core.model import Issuer
 from bridge.core.normalisation import Normalisation, Sender, ValueRules
+from bridge.core.rules import RULES, STUDY_INSTANCE_UID
 
 # 500 objects of 512 KB were 285 MB in memory (DESIGN 7).
 _PREFETCH = {DataType.HL7V2: 500, DataType.DICOM: 64}
@@ -110,6 +112,8 @@ def _channel(file: Path) -> list[Channel]:
             normalisation=_normalisation(stated.transformer),
             settle_after=None if settle_after is None else settle_after.total_seconds(),
             hold_for=None if hold_for is None else hold_for.total_seconds(),
+            strict_issuers=stated.correlation.strict_issuers,
+            no_keys=_no_keys(stated.correlation),
             change=stated.transformer.python,
             retrieve=RetrieveTemplate(retrieve.url, retrieve.ae_title) if retrieve.url or retrieve.ae_title else None,
         )
@@ -189,6 +193,10 @@ def _when(sender: SenderFile) -> dict[str, str]:
     return {name: value for name, value in sender.when if value is not None}
 
 
+def _no_keys(stated: CorrelationFile) -> frozenset[str]:
+    return frozenset(rule.name for rule in RULES) - frozenset(stated.rules) if stated.rules else frozenset()
+
+
 def _mistaken_tables(stated: ChannelFile) -> Iterator[Mistake]:
     data_type, seen = stated.source.data_type, []
     known = STATED[data_type]
@@ -208,6 +216,12 @@ def _mistaken_tables(stated: ChannelFile) -> Iterator[Mistake]:
             said = getattr(table, name)
             if any(one is not None for _, one in said) if isinstance(said, Part) else said:
                 yield (*place, name), f"this is about {of_another}, and the channel reads {data_type}"
+    correlation = stated.correlation
+    for name in ("strict_issuers", "rules") if data_type is DataType.HL7V2 else ():
+        if getattr(correlation, name):
+            yield ("correlation", name), f"this is about {DataType.DICOM}, and the channel reads {data_type}"
+    if correlation.rules is not None and STUDY_INSTANCE_UID not in correlation.rules:
+        yield ("correlation", "rules"), f"name {STUDY_INSTANCE_UID} as well: objects are known by their study"
     names, declares = set[str](), dict[str, bool]()
     for number, destination in enumerate(stated.destinations):
         if destination.name in names:

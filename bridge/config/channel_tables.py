@@ -301,9 +301,14 @@ class TransformerFile(Part):
     sender: list[SenderFile] = []
 
 
-class CorrelationFile(Part):
-    """Times of this channel's studies."""
+_Rule = Literal["study-instance-uid", "accession-number", "filler-order-number", "placer-order-number"]
 
+
+class CorrelationFile(Part):
+    """Times of this channel's studies, and how the numbers of its objects are compared."""
+
+    strict_issuers: bool = False
+    rules: list[_Rule] | None = None
     settle_after: Duration | None = None
     hold_for: Duration | None = None
 

@@ -157,6 +157,8 @@ class Channel(Value):
     normalisation: Normalisation | None = None  # None: nothing is said about values
     settle_after: float | None = None  # seconds; None: that of the settings
     hold_for: float | None = None  # seconds; None: that of the settings
+    strict_issuers: bool = False  # of its objects' studies, as in `Policy`; where the site's are strict, all are
+    no_keys: frozenset[str] = frozenset()  # names of the rules by which its objects' numbers are no keys
     change: Change | None = None  # the site's own Python
     retrieve: RetrieveTemplate | None = None
 

@@ -74,6 +74,8 @@ class Study(NamedTuple):
 def study_of(statements: Iterable[Statement], persons: Persons = NO_MERGES) -> Study:
     """The study that these statements make up; their sequence does not matter."""
     said = tuple(sorted(dict.fromkeys(statements), key=encode))
+    if any(s.strict_issuers is True for s in said):  # one object is enough, whichever came first
+        persons = persons.strict()
     patients = tuple(dict.fromkeys(identity(s.patient) for s in said))
     whole = Identity(
         identifiers=tuple(dict.fromkeys(number for who in patients for number in who.identifiers)),
@@ -263,7 +265,7 @@ def _outcome(agrees: bool) -> str:
 
 def _identifiers(order: Order, who: Identity, agrees: bool, persons: Persons) -> Evidence:
     """Two identifiers that are equal as they stand, rather than two that are one person's by a merge."""
-    pairs = [(a, b) for a, b in identifier_pairs(order.identity, who, persons) if persons.same(a, b) is agrees]
+    pairs = [(a, b) for a, b in identifier_pairs(order.identity, who, persons) if persons.agree(a, b) is agrees]
     one, other = next(((a, b) for a, b in pairs if same_number(a, b, persons.policy)), pairs[0])
     hint = "merged" if agrees and not same_number(one, other, persons.policy) else None
     return Evidence("patient-id", _outcome(agrees), order.id, ordered(one), received(other), hint)

@@ -171,6 +171,7 @@ class Statement(Value):
     patient_identity_removed: bool = False  # (0012,0062)
     modality: str | None = None
     study_date: str | None = None  # (0008,0020), YYYY-MM-DD
+    strict_issuers: bool | UnsetType = UNSET  # as `Policy`, where the object's channel says so; else nothing is stored
 
 
 class RejectedInstance(Value):

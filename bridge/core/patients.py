@@ -129,7 +129,7 @@ def compare(one: Identity, other: Identity, persons: Persons = NO_MERGES) -> Com
 
 def compare_identifiers(one: Identity, other: Identity, persons: Persons = NO_MERGES) -> bool | None:
     """By the identifiers of one person whose issuers do not rule it out, or that are one person by merges."""
-    return _overall(a.value == b.value or persons.same(a, b) for a, b in identifier_pairs(one, other, persons))
+    return _overall(persons.agree(a, b) for a, b in identifier_pairs(one, other, persons))
 
 
 def compare_names(one: Identity, other: Identity) -> bool | None:
@@ -159,12 +159,12 @@ def _overall(outcomes: Iterable[bool | None]) -> bool | None:
 def identifier_pairs(
     one: Identity, other: Identity, persons: Persons = NO_MERGES
 ) -> list[tuple[Identifier, Identifier]]:
-    """The identifiers that can be compared: `persons.same` says which agree."""
+    """The identifiers that can be compared: `persons.agree` says which agree."""
     return [
         (a, b)
         for a in person_identifiers(one, persons)
         for b in person_identifiers(other, persons)
-        if comparable_issuers(a.issuer, b.issuer, persons.policy) or persons.same(a, b)
+        if persons.may_be_compared(a, b)
     ]
 
 

@@ -4,6 +4,10 @@ A number of an order or a study stands among the merged ones by comparison, and 
 """
 
 from collections.abc import Iterable
+from functools import cached_property
+from typing import Self
+
+from msgspec.structs import replace
 
 from bridge.core.identifiers import comparable_issuers, number, of_one_person
 from bridge.core.merge_graph import Graph
@@ -25,9 +29,36 @@ class Persons:
         policy: Policy = DEFAULT_POLICY,
     ) -> None:
         self.policy = policy
-        self.changes = tuple(changes)
-        stand = standing(self.changes, unmerges, policy) if self.changes else []
+        self.changes, self._unmerges = tuple(changes), tuple(unmerges)
+        stand = standing(self.changes, self._unmerges, policy) if self.changes else []
         self._graph = Graph(stand, policy) if stand else None  # most decisions have none: nothing is looked for then
+
+    def strict(self) -> Self:
+        """The same people, where a number without an issuer never equals one that has an issuer."""
+        return self if self.policy.strict_issuers else self._strict
+
+    @cached_property
+    def _strict(self) -> Self:
+        return type(self)(self.changes, self._unmerges, replace(self.policy, strict_issuers=True))
+
+    @cached_property
+    def _lenient(self) -> Self:
+        if not self.policy.strict_issuers:
+            return self
+        return type(self)(self.changes, self._unmerges, replace(self.policy, strict_issuers=False))
+
+    def agree(self, one: Identifier, other: Identifier) -> bool | None:
+        """Whether two identifiers are one person's; None where only a missing issuer speaks against it.
+
+        Strict issuers take equality away: what differs where they are not strict differs where they are.
+        """
+        if self._lenient.same(one, other):
+            return True if self.same(one, other) else None
+        return False if self._lenient.identifies(one) and self._lenient.identifies(other) else None
+
+    def may_be_compared(self, one: Identifier, other: Identifier) -> bool:
+        """Whether two identifiers agree or differ at all, as far as their issuers tell."""
+        return comparable_issuers(one.issuer, other.issuer) or self._lenient.same(one, other)
 
     def same(self, one: Identifier, other: Identifier) -> bool:
         """Whether two identifiers are one person's: equal with comparable issuers, or one person by merges or links."""

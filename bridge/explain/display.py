@@ -98,6 +98,8 @@ def _about(one: Explanation, redact: bool, now: str | None) -> Iterator[tuple[st
             yield "", f"series {series.modality or 'without modality'} · {objects} · {_instance_numbers(series)}"
     numbers = ", ".join(shown(number.value, redact) for number in study.accession_numbers)
     yield "Accession number", numbers or "none"
+    if any(said.strict_issuers is True and number for said, number in stored.statements.values()):
+        yield "", "compared with strict issuers, as a channel says: a number without one equals none that has one"
     yield "Patient", patient(study.patient, redact)
     since = f"{moment(stored.since)}{f' ({age(stored.since, now)})' if now else ''}"
     overdue = [f"OVERDUE since {moment(stored.overdue_at)}"] if stored.overdue_at else []

@@ -9,12 +9,13 @@ from email.message import Message as Header
 from enum import StrEnum
 from functools import partial
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from bridge.core.channel import READ_MESSAGES, Change, Channel, DataType
 from bridge.core.errors import Invalid, Mistake
 from bridge.core.limits import DEFAULT_LIMITS, Limits
-from bridge.core.model import Fact, Filtered, Instance, Reading
+from bridge.core.model import Fact, Filtered, Instance, Reading, Request
 from bridge.core.normalisation import Normalisation, names_nobody, normalised, sender_of
 from bridge.core.ports import Inbound
 from bridge.core.struct import Value
@@ -161,6 +162,8 @@ def read(content: Content, channel: Channel, limits: Limits = DEFAULT_LIMITS) ->
         said = _normalised(said, channel.normalisation, headers)
     if channel.change and isinstance(said, Reading):
         said = _changed(said, channel.change, headers)
+    if (channel.strict_issuers or channel.no_keys) and isinstance(said, Reading):
+        said = replace(said, facts=tuple(_as_compared(fact, channel) for fact in said.facts))
     return said
 
 
@@ -235,6 +238,21 @@ def _changed(said: Reading, change: Change, headers: Mapping[str, str]) -> Readi
     if said.facts and not kept:
         return Filtered("left out by transformer.python")
     return Reading(tuple(kept), said.warnings)
+
+
+def _as_compared(fact: Fact, channel: Channel) -> Fact:
+    """An object as it is compared: a number that is no key is not stated, and strict issuers are."""
+    if not isinstance(fact, Instance):
+        return fact
+    none = dict.fromkeys(rule.replace("-", "_") for rule in channel.no_keys)
+    said = fact.statement
+    said = replace(
+        said,
+        accession_number=none.get("accession_number", said.accession_number),
+        requests=tuple(one for item in said.requests if (one := replace(item, **none)) != Request()),
+        strict_issuers=True if channel.strict_issuers else UNSET,
+    )
+    return replace(fact, statement=said)
 
 
 def _read_hl7(content: Content, channel: Channel, limits: Limits) -> Reading | Filtered:

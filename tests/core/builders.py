@@ -147,8 +147,9 @@ def header(
     modality: str | None = "CT",
     identity_removed: bool = False,
     date: str | None = None,
+    strict: bool = False,
 ) -> Statement:
-    """What the header of an object says, by default of a study that is Jane's."""
+    """What the header of an object says, by default of a study that is Jane's; `strict` as its channel says."""
     ids = tuple(Identifier(i.value, "00100020", i.issuer, i.type_code) for i in patient.identifiers)
     return Statement(
         study_instance_uid=uid,
@@ -158,6 +159,7 @@ def header(
         patient_identity_removed=identity_removed,
         modality=modality,
         study_date=date,
+        strict_issuers=strict or UNSET,
     )
 
 

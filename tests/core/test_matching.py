@@ -815,6 +815,22 @@ SITUATIONS = {
         reason="patient-unverified",
         persons=STRICT,
     ),
+    "C5: the same where the channel of one of the objects is strict": Situation(
+        [
+            header(accession="A1", patient=person("100")),
+            header(accession="A1", patient=person("100"), modality="SR", strict=True),
+        ],
+        [jane_s(accession="A1")],
+        AMBIGUOUS,
+        reason="patient-unverified",
+    ),
+    "strict issuers take nothing away of what tells two patients apart": Situation(
+        [header(accession="A1", patient=person("555", "Doe^Jane", "1970-01-31"), strict=True)],
+        [jane_s(accession="A1")],
+        CONFLICT,
+        reason="patient-differs",
+        against="patient-differs",
+    ),
     "two orders without any patient share the study": Situation(
         [header(uid="1.1")], [order("F1", uid="1.1"), order("F2", uid="1.1")], AMBIGUOUS, reason="several-orders"
     ),

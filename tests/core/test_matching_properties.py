@@ -107,6 +107,7 @@ def _studies(draw: st.DrawFn) -> StudyFacts:
         patient=patients,
         modality=st.sampled_from(["CT", "SR", None]),
         date=_days,
+        strict=st.sampled_from([False, False, False, True]),
     )
     return study(*draw(st.lists(objects, min_size=1, max_size=3)))
 

@@ -10,6 +10,7 @@ import pytest
 
 from bridge.localbroker import LocalBroker
 from tests.conftest import QUEUES, Engine, Service, at_least
+from tests.faults.traffic import until
 from tests.mirth.engine import Channel, MirthEngine
 from tests.samples import ROOT, ct, orm
 
@@ -140,6 +141,7 @@ def test_500_messages_of_8_threads_survive_a_killed_broker_none_lost_none_twice(
     service = Service(tmp_path, node.url)
     service.start()
     assert service.stop() == 0  # its queues are there now
+    node.restart()  # RabbitMQ 3.10 loses a queue that was made a moment before a SIGKILL
     messages = [{"id": number, "data": as_received(orm(number))} for number in range(MESSAGES)]
     restarted = threading.Event()
 
@@ -161,13 +163,9 @@ def test_500_messages_of_8_threads_survive_a_killed_broker_none_lost_none_twice(
     assert statuses == {"SENT", "QUEUED"}, texts  # never ERROR, never thrown
     assert all("PAT" not in text and "Doe" not in text for text in texts)
     service.start()
-    with pika.BlockingConnection(pika.URLParameters(node.url)) as connection:
-        amqp = connection.channel()
-        while amqp.queue_declare("bridge.hl7", passive=True).method.message_count:
-            connection.sleep(0.05)
+    status = until(lambda: status if (status := service.status())["messages"]["TRANSFORMED"] == MESSAGES else None)
     assert service.stop() == 0
-    status = service.status()
-    assert status["messages"]["TRANSFORMED"] == status["orders"] == MESSAGES
+    assert status["orders"] == MESSAGES
     assert status["messages"]["ERROR"] == status["dead"] == 0
 
 
