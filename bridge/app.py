@@ -64,7 +64,8 @@ def topology_of(channels: Sequence[Channel]) -> Topology:
     destinations = [destination for channel in channels for destination in channel.destinations]
     return Topology(
         sources=tuple(
-            SourceQueue(c.source.queue, c.source.exchange, c.source.bindings, c.source.prefetch) for c in channels
+            SourceQueue(c.source.queue, c.source.exchange, c.source.bindings, c.source.prefetch, c.source.batch)
+            for c in channels
         ),
         event_exchanges=tuple(sorted({one.exchange for one in destinations if one.declare})),
         foreign_exchanges=tuple(sorted({one.exchange for one in destinations if not one.declare})),

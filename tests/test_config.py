@@ -179,7 +179,7 @@ def test_the_shipped_channels_serve_where_there_is_no_folder() -> None:
 def test_what_a_channel_file_leaves_out_has_a_default(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(CHANNEL)
     [channel] = load_channels(tmp_path)
-    assert (channel.source.exchange, channel.source.prefetch) == ("bridge.in", 64)
+    assert (channel.source.exchange, channel.source.prefetch, channel.source.batch) == ("bridge.in", 64, 200)
     assert channel.destinations[0].exchange == "bridge.events"
     assert channel.destinations[0].wants("instance.pending")
     assert channel.destinations[0].wants("message.rejected")

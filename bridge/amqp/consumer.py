@@ -84,8 +84,8 @@ class Consumer:
     def start(self) -> None:
         self._connection.start()
 
-    def take(self, max_messages: int, max_bytes: int) -> list[Received]:
-        """Waits for messages and returns those of one queue, in their order; none once it is cancelled and empty.
+    def take(self, max_bytes: int) -> list[Received]:
+        """Waits for messages and returns a batch of one queue, in their order; none once it is cancelled and empty.
 
         A message that was delivered before comes alone: it may be what ended the process that had it.
         """
@@ -98,7 +98,7 @@ class Consumer:
             self._subscriptions[chosen.queue.name] = self._subscriptions.pop(chosen.queue.name)  # next time, the other
             batch = [chosen.inbox.popleft()]
             size = len(batch[0].body)
-            while chosen.inbox and len(batch) < max_messages and not batch[0].redelivered:
+            while chosen.inbox and len(batch) < chosen.queue.batch and not batch[0].redelivered:
                 size += len(chosen.inbox[0].body)
                 if chosen.inbox[0].redelivered or size > max_bytes:
                     break

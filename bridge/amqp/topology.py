@@ -31,12 +31,13 @@ _EXCHANGE = {"exchange_type": "topic", "durable": True}
 
 @dataclass(frozen=True)
 class SourceQueue:
-    """A queue to read from, and the topic exchange that feeds it."""
+    """A queue to read from, and the topic exchange that feeds it; `batch` messages are handed over at most."""
 
     name: str
     exchange: str
     bindings: tuple[str, ...]
     prefetch: int
+    batch: int
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ def _channel(file: Path) -> list[Channel]:
                 queue=source.queue,
                 bindings=tuple(source.bindings),
                 prefetch=source.prefetch or _PREFETCH[source.data_type],
+                batch=source.batch,
                 charset=source.charset,
                 timezone=stated.transformer.timezone,
                 bounds=_bounds(source, file.parent),

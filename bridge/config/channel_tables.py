@@ -131,6 +131,7 @@ class SourceFile(Part):
     queue: str = Field(min_length=1, max_length=255)
     bindings: list[str] = Field(min_length=1)
     prefetch: int | None = Field(None, ge=1, le=65535)
+    batch: int = Field(200, ge=1, le=1000)
     charset: str = "ISO-8859-1"
     max_size: Size | None = None
     max_nesting: Nesting | None = None

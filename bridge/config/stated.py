@@ -1,7 +1,7 @@
 """What settings and channel files have in common: TOML, time spans, and mistakes that name their place."""
 
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any
@@ -61,9 +61,11 @@ def toml(text: bytes, place: str) -> dict[str, Any]:
         raise ConfigError(f"{place}: {error}") from None
 
 
-def meant(unknown: str, known: Iterable[str]) -> str:
+def meant(unknown: str, known: Collection[str]) -> str:
     """What to say of the known name that is nearest to an unknown one."""
-    nearest = get_close_matches(unknown, list(known), n=1)
+    if unknown in known:
+        return "; it is a key of another table"
+    nearest = get_close_matches(unknown, known, n=1)
     return f"; did you mean {nearest[0]}?" if nearest else ""
 
 

@@ -77,6 +77,7 @@ class Source(Value):
     queue: str
     bindings: tuple[str, ...]
     prefetch: int
+    batch: int  # most messages of a transaction
     charset: str  # of HL7 messages that declare none
     timezone: str  # of HL7 times that state none (IANA name)
     bounds: Mapping[str, Any] = {}  # of `Limits`, those that are others than the settings'

@@ -25,7 +25,7 @@ from bridge.core.ports import Inbound, Outcome, Receive, Rejection, Verb
 
 log = logging.getLogger(__name__)
 
-_MOST_MESSAGES, _MOST_BYTES = 200, 8 * 1024 * 1024  # of a batch, which is one transaction
+_MOST_BYTES = 8 * 1024 * 1024  # of a batch, which is one transaction
 _FIRST_DELAY, _LAST_DELAY = 0.2, 10.0  # seconds before another try
 _KEEP_FOR = 300.0  # seconds that messages are kept while the database does not answer
 KEPT_HEADERS = ("calling-aet", "traceparent")
@@ -71,7 +71,7 @@ class RabbitMQSource:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while batch := self._consumer.take(_MOST_MESSAGES, _MOST_BYTES):
+        while batch := self._consumer.take(_MOST_BYTES):
             unstored = self._hand_over(batch)
             if unstored and not self._retry(unstored):
                 break

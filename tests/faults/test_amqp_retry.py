@@ -17,7 +17,7 @@ from tests.conftest import PATIENCE, Service
 from tests.faults.traffic import QUEUE, Traffic, until
 
 NAME = "test.in"
-PREFETCH = 500
+PREFETCH, BATCH = 500, 10
 
 
 class Database:
@@ -26,6 +26,7 @@ class Database:
     def __init__(self) -> None:
         self.there = threading.Event()
         self.taken: list[Inbound] = []
+        self.largest = 0  # batch
         self.refused = threading.Event()
 
     def receive(self, batch: Sequence[Inbound]) -> list[Outcome]:
@@ -33,6 +34,7 @@ class Database:
             self.refused.set()
             return [Outcome(Verb.RETRY)] * len(batch)
         self.taken += batch
+        self.largest = max(self.largest, len(batch))
         return [Outcome(Verb.ACCEPTED)] * len(batch)
 
 
@@ -76,7 +78,7 @@ def source(url: str, database: Database, keep_for: float) -> Iterator[RabbitMQSo
     """The source on the queue, ended in order."""
     publisher = Publisher(url, lambda: None)
     consumer = Consumer(
-        url, [SourceQueue(NAME, "", (), PREFETCH)], lambda: None, time.monotonic, lambda _queue, _waiting: None
+        url, [SourceQueue(NAME, "", (), PREFETCH, BATCH)], lambda: None, time.monotonic, lambda _queue, _waiting: None
     )
     made = RabbitMQSource(
         consumer,
@@ -126,6 +128,15 @@ def test_while_messages_are_kept_no_more_are_asked_for_and_then_each_is_taken_on
     assert len(database.taken) == 25
     assert not any(message.redelivered for message in database.taken)
     assert queue.waiting() == 0
+
+
+def test_no_more_are_handed_over_together_than_the_channel_says(amqp_url: str, queue: Queue) -> None:
+    database = Database()
+    database.there.set()
+    queue.publish(*bodies(BATCH * 20))
+    with source(amqp_url, database, keep_for=PATIENCE):
+        until(all_taken(database, BATCH * 20))
+    assert database.largest == BATCH
 
 
 def test_what_is_kept_for_too_long_is_the_brokers_again_until_the_database_answers(amqp_url: str, queue: Queue) -> None:

@@ -14,7 +14,7 @@ LIMITS = Limits(max_inflated_size=8 * 1024 * 1024)
 
 
 def channel(data_type: DataType) -> Channel:
-    source = Source(data_type, "", "", (), 1, "ISO-8859-1", "UTC")
+    source = Source(data_type, "", "", (), 1, 1, "ISO-8859-1", "UTC")
     return Channel("fuzz", "", source, READ_MESSAGES, (Destination(),), "")
 
 
