@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any, TypeAlias
 
 from pika.adapters.select_connection import SelectConnection
@@ -175,7 +176,7 @@ class Publisher:
         confirmed = isinstance(method, Basic.Ack)
         tags = [method.delivery_tag]
         if method.multiple:
-            tags = [tag for tag in self._unconfirmed if tag <= method.delivery_tag]
+            tags = list(takewhile(lambda tag: tag <= method.delivery_tag, self._unconfirmed))
         for tag in tags:
             batch, index = self._unconfirmed.pop(tag)
             publication = batch.publications[index]

@@ -1,6 +1,7 @@
 """Whether two identifiers may be compared, and which of them belong to one person (DESIGN 4.2, 4.3)."""
 
 from collections.abc import Container, Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from bridge.core.model import Identifier, Issuer
@@ -22,6 +23,7 @@ class Number(NamedTuple):
     issuer: Designator
 
 
+@lru_cache(maxsize=16_384)  # the same numbers are looked at again and again while their study is decided
 def is_placeholder(value: str, words: Container[str] = PLACEHOLDERS) -> bool:
     """Whether a value stands for "no value"."""
     return value.strip().upper() in words or not value.strip(" 0-.*?")
@@ -49,6 +51,7 @@ def comparable_designators(one: Designator, other: Designator, policy: Policy = 
     return bool({*one} & {*other} - {""})
 
 
+@lru_cache(maxsize=1024)
 def designator(issuer: Issuer | None) -> Designator:
     """Namespace and universal ID without case, even where one field holds a whole HD joined by `&`; "" for none."""
     if issuer is None:

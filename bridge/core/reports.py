@@ -35,8 +35,8 @@ def reports_about(
     return current_reports(about)
 
 
-def report_lookups(study_uid: str, linked: Iterable[Order]) -> frozenset[Pair]:
-    """What reports about the study may be found by: (level, bare value), as `facts.fact_keys` gives them."""
+def report_lookups(study_uids: Iterable[str], linked: Iterable[Order]) -> frozenset[Pair]:
+    """What reports about these studies may be found by: (level, bare value), as `facts.fact_keys` gives them."""
     stated = [
         pair
         for order in linked
@@ -47,7 +47,7 @@ def report_lookups(study_uid: str, linked: Iterable[Order]) -> frozenset[Pair]:
         )
     ]
     numbers = {(level, number.value) for level, number in stated if number and not is_placeholder(number.value)}
-    return frozenset(numbers | {("study", study_uid)})
+    return frozenset(numbers.union(("study", uid) for uid in study_uids))
 
 
 def _is_about(report: Report, order: Order, study_uid: str, persons: Persons) -> bool:

@@ -14,7 +14,7 @@ def json_name(name: str) -> str:
 
 
 @dataclass_transform(frozen_default=True)
-class Value(Struct, frozen=True, rename=json_name):
+class Value(Struct, frozen=True, gc=False, rename=json_name):
     """A value of the domain."""
 
 

@@ -34,7 +34,6 @@ from bridge.core.rules import (
     Pair,
     affecting,
     linking,
-    order_lookups,
     predecessor_lookups,
     study_lookups,
     suggesting,
@@ -77,10 +76,10 @@ class Correlation:
     def prepare(self, facts: Sequence[Fact]) -> None:
         """Loads what these facts will need in sets; what turns out to be needed beyond it is loaded when it is."""
         order_facts = [fact for fact in facts if isinstance(fact, OrderUpdate | Appointment)]
-        named = self._orders.prepare(order_facts)
+        described = self._orders.prepare(order_facts).values()
         instances = [fact for fact in facts if isinstance(fact, Instance)]
         self._studies.load_instances({one.sop_instance_uid for one in instances})
-        reached = self._studies.under(affecting(named))
+        reached = self._studies.under(affecting(key for order in described for key in self._orders.lookups(order)))
         studies = self._studies.load(reached | {one.statement.study_instance_uid for one in instances})
         self._studies.load_few_objects([one for one in studies if one.uid in reached])
         said = [one.statement for one in instances]
@@ -95,8 +94,7 @@ class Correlation:
         updates = [fact for fact in stated if isinstance(fact, OrderUpdate)]
         values |= {one.value for update in updates for one in update.patient_identifiers or ()}
         self._people.load(values)
-        uids = [one.statement.study_instance_uid for one in instances]
-        self._verdicts.load_reports({key for uid in uids for key in report_lookups(uid, orders)} if uids else set())
+        self._verdicts.load_reports(report_lookups((study.uid for study in studies), [*orders, *described]))
 
     # What messages and people say
 
@@ -188,9 +186,9 @@ class Correlation:
         self._people.load({one.value for order in orders for one in order.identity.identifiers})
         keys: set[Pair] = set()
         for order in orders:
-            keys |= affecting(order_lookups(order))
+            keys |= affecting(self._orders.lookups(order))
             for predecessor in self._orders.under(predecessor_lookups(order)):
-                keys |= linking(order_lookups(predecessor))
+                keys |= linking(self._orders.lookups(predecessor))
             keys |= suggesting(order, self._people.persons(order.identity.identifiers))
         return self._studies.under(keys)
 

@@ -20,16 +20,20 @@ class Orders:
         self._db = db
         self._by_key = KeyIndex(db, "order")
         self._facts: dict[Pair, dict[bytes, OrderFact]] = {}  # by family key, then by content
+        self._alone: dict[bytes, dict[str, Order]] = {}  # what an update describes alone, by its content
         self._known: dict[str, Order | None] = {}
+        self._lookups: dict[int, tuple[Order, frozenset[Pair]]] = {}  # by identity: a comparison would cost more
         self._changed: set[str] = set()
 
-    def prepare(self, facts: Sequence[OrderFact]) -> set[Pair]:
-        """Loads what these facts will need; returns the keys of the orders that the updates alone describe."""
+    def prepare(self, facts: Sequence[OrderFact]) -> dict[str, Order]:
+        """Loads what these facts will need; returns the orders that the updates alone describe."""
         self._load_families({key for fact in facts for key in fact_keys(fact)})
-        updates = [fact for fact in facts if isinstance(fact, OrderUpdate)]
-        named = {key for update in updates for order in assemble([update]).values() for key in order_lookups(order)}
-        self._by_key.load(named)
-        return named
+        for fact in facts:
+            if isinstance(fact, OrderUpdate):
+                self._alone[encode(fact)] = assemble([fact])
+        described = {order_id: order for alone in self._alone.values() for order_id, order in alone.items()}
+        self._by_key.load({key for order in described.values() for key in self.lookups(order)})
+        return described
 
     def under(self, keys: Collection[Pair]) -> list[Order]:
         """The orders that have one of these keys, by id."""
@@ -48,8 +52,9 @@ class Orders:
         self._load_families(keys)
         before = self._assembled(keys)
         for fact in facts:
+            content = encode(fact)
             for key in fact_keys(fact):
-                self._facts[key][encode(fact)] = fact
+                self._facts[key][content] = fact
         unnamed = [fact for fact in facts if isinstance(fact, OrderUpdate) and not family_keys(fact)]
         after = self._assembled(keys) | assemble(unnamed)
         changed: list[Order] = []
@@ -58,9 +63,18 @@ class Orders:
             if old != new:
                 self._known[order_id] = new
                 self._changed.add(order_id)
-                self._by_key.replace(order_id, _lookups(old), _lookups(new))
+                self._by_key.replace(order_id, self.lookups(old), self.lookups(new))
                 changed += [order for order in (old, new) if order]
         return changed
+
+    def lookups(self, order: Order | None) -> frozenset[Pair]:
+        """Everything that an order is found by; nothing of none."""
+        if not order:
+            return frozenset()
+        known = self._lookups.get(id(order))
+        if known is None:
+            known = self._lookups[id(order)] = order, order_lookups(order)
+        return known[1]
 
     def _load_families(self, keys: set[Pair]) -> None:
         """Every update that is connected with these keys, through however many others; an appointment joins none."""
@@ -86,6 +100,8 @@ class Orders:
             open_keys = {k for f in found.values() if isinstance(f, OrderUpdate) for k in family_keys(f)} - seen
             seen |= open_keys
             family |= found
+        if len(family) == 1 and (content := next(iter(family))) in self._alone:
+            return self._alone[content]
         return assemble(
             [fact for fact in family.values() if isinstance(fact, OrderUpdate)],
             [fact for fact in family.values() if isinstance(fact, Appointment)],
@@ -96,7 +112,3 @@ class Orders:
         gone = [order_id for order_id, order in changed.items() if not order]
         self._db.save_orders([order for order in changed.values() if order], gone)
         self._by_key.save()
-
-
-def _lookups(order: Order | None) -> frozenset[Pair]:
-    return order_lookups(order) if order else frozenset()

@@ -97,7 +97,7 @@ class Verdicts:
         """The reports that are known for a matched study."""
         if not linked:
             return ()
-        keys = report_lookups(study.uid, linked)
+        keys = report_lookups([study.uid], linked)
         self.load_reports(keys)
         known = {content: report for key in keys for content, report in self._reports[key].items()}
         if not known:

@@ -6,7 +6,9 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Executable, Row, Select, Table, bindparam, delete, select
+from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, select, text
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ColumnElement
 
 from bridge.core.decision import Decision
@@ -84,25 +86,29 @@ _OWNERS = _with(
     ),
     t.matching_key.c.value,
 )
-_ADD_FACT = t.fact.insert().returning(t.fact.c.id, sort_by_parameter_order=True)
-_OWE = t.outbox.insert().returning(t.outbox.c.id, sort_by_parameter_order=True)
+_INSERT = {table: table.insert() for table in (t.fact, t.outbox)}
+_NUMBERED = {table: plain.returning(table.c.id, sort_by_parameter_order=True) for table, plain in _INSERT.items()}
+_LAST_ROW = text("SELECT last_insert_rowid()")
 
 
 @cache
-def _insert_new(table: Table, dialect: str) -> Executable:
+def _insert_new(table: Table, dialect: str) -> UpdateBase:
     return insert_into(table, dialect).on_conflict_do_nothing()
 
 
 @cache
-def _insert_or_update(table: Table, dialect: str) -> Executable:
+def _insert_or_update(table: Table, dialect: str) -> UpdateBase:
     statement = insert_into(table, dialect)
     changed = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
 
 
 @cache
-def _delete_by_key(table: Table) -> Executable:
+def _delete_by_key(table: Table) -> UpdateBase:
     return delete(table).where(*(column == bindparam(column.name) for column in table.primary_key))
+
+
+_compiled: dict[tuple[UpdateBase, str, tuple[str, ...]], SQLCompiler] = {}  # by statement, dialect and columns
 
 
 class Transaction(Lookups):
@@ -155,7 +161,7 @@ class Transaction(Lookups):
             {"message": message, "kind": NAMES[type(fact)], "doc": encode(fact), "doc_version": t.DOC_VERSION}
             for message, fact in facts
         ]
-        ids = self._connection.execute(_ADD_FACT, rows).scalars().all()
+        ids = self._insert_numbered(t.fact, rows)
         keys = [
             {"level": level, "value": stored_key(value), "fact": row_id}
             for row_id, (_, fact) in zip(ids, facts, strict=True)
@@ -363,7 +369,7 @@ class Transaction(Lookups):
         if not events:
             return []
         rows = [{"doc": encode(event), "study": event.lane} for event in events]
-        ids = self._connection.execute(_OWE, rows).scalars().all()
+        ids = self._insert_numbered(t.outbox, rows)
         return [msgspec.structs.replace(event, id=row) for event, row in zip(events, ids, strict=True)]
 
     # Statements over sets
@@ -375,17 +381,38 @@ class Transaction(Lookups):
 
     def _insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
-            self._connection.execute(_insert_new(table, self._connection.dialect.name), rows)
+            self._for_each(_insert_new(table, self._connection.dialect.name), rows)
+
+    def _insert_numbered(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+        """Inserts rows in their sequence; returns the ids that they were given."""
+        if self._connection.dialect.name != "sqlite":
+            return self._connection.execute(_NUMBERED[table], rows).scalars().all()
+        self._for_each(_INSERT[table], rows)
+        last = self._connection.execute(_LAST_ROW).scalar_one()
+        return range(last - len(rows) + 1, last + 1)  # nobody else writes meanwhile
 
     def _upsert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
-            self._connection.execute(_insert_or_update(table, self._connection.dialect.name), rows)
+            self._for_each(_insert_or_update(table, self._connection.dialect.name), rows)
 
     def _delete(self, table: Table, keys: Sequence[tuple[Any, ...]]) -> None:
         """By primary key, its columns in the table's sequence."""
         if keys:
             names = [column.name for column in table.primary_key]
-            self._connection.execute(_delete_by_key(table), [dict(zip(names, key, strict=True)) for key in keys])
+            self._for_each(_delete_by_key(table), [dict(zip(names, key, strict=True)) for key in keys])
+
+    def _for_each(self, statement: UpdateBase, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Executes a statement for each row. The driver takes the values as they are: what SQLAlchemy does with those
+        of a row takes longer than SQLite needs to write it.
+        """
+        dialect, columns = self._connection.dialect, tuple(rows[0])
+        compiled = _compiled.get((statement, dialect.name, columns))
+        if compiled is None:
+            compiled = dialect.statement_compiler(dialect, statement, column_keys=list(columns))
+            _compiled[statement, dialect.name, columns] = compiled
+        names = compiled.positiontup
+        values: Any = [tuple(row[name] for name in names) for row in rows] if names else rows
+        self._connection.exec_driver_sql(str(compiled), values)
 
 
 def _message(row: Row[Any]) -> StoredMessage:

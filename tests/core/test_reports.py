@@ -163,7 +163,7 @@ def test_two_reports_are_states_of_one_when_they_name_one_order(
 
 def test_every_report_that_is_about_a_study_is_found_by_its_lookups() -> None:
     linked = [order("F1", placer="P1", accession="A1 A2"), order("F2^RIS")]
-    lookups = report_lookups(STUDY, linked)
+    lookups = report_lookups([STUDY], linked)
 
     assert lookups == {
         ("filler", "F1"),
@@ -178,4 +178,4 @@ def test_every_report_that_is_about_a_study_is_found_by_its_lookups() -> None:
 
 
 def test_a_placeholder_finds_no_report() -> None:
-    assert report_lookups(STUDY, [order("0", placer="NONE", accession="000")]) == {("study", STUDY)}
+    assert report_lookups([STUDY], [order("0", placer="NONE", accession="000")]) == {("study", STUDY)}

@@ -47,7 +47,7 @@ def statements(desk: Desk, happens: Callable[[Desk], None]) -> dict[str, Any]:
 def scans_on_sqlite(connection: Connection, statement: str, parameters: Any) -> Iterator[str]:
     """The tables that are read from their beginning."""
     for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters):
-        if row.detail.startswith("SCAN"):
+        if row.detail.startswith("SCAN") and row.detail != "SCAN CONSTANT ROW":
             yield row.detail.split()[1]
 
 
