@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, Select, Table, bindparam, delete, select, text
-from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -108,7 +107,10 @@ def _delete_by_key(table: Table) -> UpdateBase:
     return delete(table).where(*(column == bindparam(column.name) for column in table.primary_key))
 
 
-_compiled: dict[tuple[UpdateBase, str, tuple[str, ...]], SQLCompiler] = {}  # by statement, dialect and columns
+# The SQL of a statement and, where the driver wants values by position, their names. By statement, dialect, and the
+# columns or the sizes of lists.
+_ready: dict[tuple[UpdateBase | Select[Any], str, tuple[str, ...] | tuple[int, ...]], tuple[str, Sequence[str] | None]]
+_ready = {}
 
 
 class Transaction(Lookups):
@@ -377,7 +379,29 @@ class Transaction(Lookups):
     def _among(self, query: Select[Any], wanted: Iterable[Any], **stated: str | list[str]) -> Iterator[Row[Any]]:
         values = list(wanted)
         for start in range(0, len(values), _IN_LIMIT):
-            yield from self._connection.execute(query, {"wanted": values[start : start + _IN_LIMIT], **stated})
+            some = values[start : start + _IN_LIMIT]
+            if self._connection.dialect.name == "sqlite":  # few sizes are few statements, which the driver keeps
+                some += some[-1:] * ((1 << (len(some) - 1).bit_length()) - len(some))
+            yield from self._find(query, {"wanted": some, **stated})
+
+    def _find(self, query: Select[Any], values: Mapping[str, str | list[str]]) -> Iterable[Row[Any]]:
+        """Executes a query whose SQL depends on the sizes of its lists alone."""
+        dialect = self._connection.dialect
+        sizes = tuple(len(value) if isinstance(value, list) else 0 for value in values.values())
+        ready = _ready.get((query, dialect.name, sizes))
+        if ready is None:
+            compiled = dialect.statement_compiler(
+                dialect, query.params(**values), compile_kwargs={"render_postcompile": True}
+            )
+            ready = _ready[query, dialect.name, sizes] = str(compiled), compiled.positiontup
+        sql, names = ready
+        flat: dict[str, str] = {}
+        for name, value in values.items():
+            if isinstance(value, list):
+                flat |= {f"{name}_{number}": one for number, one in enumerate(value, start=1)}
+            else:
+                flat[name] = value
+        return self._connection.exec_driver_sql(sql, tuple(flat[name] for name in names) if names else flat)
 
     def _insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
@@ -406,13 +430,13 @@ class Transaction(Lookups):
         of a row takes longer than SQLite needs to write it.
         """
         dialect, columns = self._connection.dialect, tuple(rows[0])
-        compiled = _compiled.get((statement, dialect.name, columns))
-        if compiled is None:
+        ready = _ready.get((statement, dialect.name, columns))
+        if ready is None:
             compiled = dialect.statement_compiler(dialect, statement, column_keys=list(columns))
-            _compiled[statement, dialect.name, columns] = compiled
-        names = compiled.positiontup
+            ready = _ready[statement, dialect.name, columns] = str(compiled), compiled.positiontup
+        sql, names = ready
         values: Any = [tuple(row[name] for name in names) for row in rows] if names else rows
-        self._connection.exec_driver_sql(str(compiled), values)
+        self._connection.exec_driver_sql(sql, values)
 
 
 def _message(row: Row[Any]) -> StoredMessage:
