@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
@@ -33,7 +34,7 @@ from bridge.core.events import (
 from bridge.core.model import Identifier, Instance, OrderNumbers, Patient, Report, Stated, Statement
 from bridge.core.orders import Order
 from bridge.core.ports import Outbound
-from bridge.core.reconciliation import reconcile
+from bridge.core.reconciliation import Difference
 from bridge.core.struct import Value, encode
 
 
@@ -45,7 +46,12 @@ class Origin(Value):
 
     @property
     def source(self) -> str:
-        return f"urn:hl7-dicom-bridge:{quote(self.site)}"
+        return _source(self.site)
+
+
+@lru_cache(maxsize=16)
+def _source(site: str) -> str:
+    return f"urn:hl7-dicom-bridge:{quote(site)}"
 
 
 def cloud_event(origin: Origin, name: str, *, subject: str, partition: str, time: str, data: Data) -> CloudEvent[Data]:
@@ -72,6 +78,7 @@ def cloud_event(origin: Origin, name: str, *, subject: str, partition: str, time
 _MODALITY = re.compile(r"[A-Za-z0-9_ -]{1,16}")  # CS (PS3.5 6.2), and what is no danger to a routing key
 
 
+@lru_cache(maxsize=1024)
 def routing_keys(
     name: str, modalities: tuple[str, ...], template: str = "{entity}.{fact}.{modality}"
 ) -> tuple[str, ...]:
@@ -216,7 +223,8 @@ def changes(before: Any, after: Any, pointer: str = "") -> list[Change]:
 def instance_data(
     instance: Instance,
     decided: Correlation,
-    orders: tuple[Order, ...],
+    orders: tuple[PublishedOrder, ...],
+    reconciliation: tuple[Difference, ...],
     *,
     revision: int,
     channel: str,
@@ -228,8 +236,8 @@ def instance_data(
         channel=channel,
         instance=published_instance(instance, retrieve),
         correlation=decided,
-        orders=tuple(published_order(order) for order in orders),
-        reconciliation=reconcile(instance.statement, orders),
+        orders=orders,
+        reconciliation=reconciliation,
         lineage=lineage,
     )
 

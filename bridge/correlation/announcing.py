@@ -22,6 +22,7 @@ from bridge.core.events import (
     StudyData,
 )
 from bridge.core.instance_number import InstanceNumber
+from bridge.core.model import Statement
 from bridge.core.orders import Order
 from bridge.core.ports import Outbound
 from bridge.core.publishing import (
@@ -34,6 +35,7 @@ from bridge.core.publishing import (
     published_study,
     routing_keys,
 )
+from bridge.core.reconciliation import Difference, reconcile
 from bridge.correlation.cause import Cause, Site
 from bridge.correlation.studies import series_of
 from bridge.formats.filters import refused_by
@@ -47,6 +49,21 @@ MEANINGS = {
     "113038": "Incorrect Modality Worklist Entry",
     "113039": "Data Retention Policy Expired",
 }
+
+
+class _Told:
+    """What is the same in the events of all objects of a study: there may be thousands."""
+
+    def __init__(self, study: StoredStudy, linked: Sequence[Order], before: Decision | None) -> None:
+        self.correlation = correlation(decided(study), previous(before))
+        self.orders = tuple(published_order(order) for order in linked)
+        self._linked = linked
+        self._reconciled: dict[Statement, tuple[Difference, ...]] = {}
+
+    def reconciliation(self, said: Statement) -> tuple[Difference, ...]:
+        if said not in self._reconciled:
+            self._reconciled[said] = reconcile(said, self._linked)
+        return self._reconciled[said]
 
 
 class Announcer:
@@ -109,9 +126,9 @@ class Announcer:
         """Each object with the verdict about its study."""
         verdict = decided(study).verdict
         name = f"instance.{'enriched' if verdict is Verdict.MATCHED else verdict}"
+        told = _Told(study, linked, before)
         for stored in instances:
-            data = self._instance_data(study, stored, linked, before, cause)
-            self._owe_instance(name, study, stored, data, cause)
+            self._owe_instance(name, study, stored, self._instance_data(study, stored, told, cause), cause)
 
     def rejected(
         self,
@@ -123,7 +140,7 @@ class Announcer:
     ) -> None:
         """An object that a note took out: `rejection` is the note's code and UID."""
         code, note = rejection
-        data = self._instance_data(study, stored, linked, None, cause)
+        data = self._instance_data(study, stored, _Told(study, linked, None), cause)
         said = _with(RejectedInstanceData, data, rejection=Rejection(code, MEANINGS.get(code, ""), note))
         self._owe_instance("instance.rejected", study, stored, said, cause)
 
@@ -148,15 +165,15 @@ class Announcer:
         self,
         study: StoredStudy,
         stored: StoredInstance,
-        linked: Sequence[Order],
-        before: Decision | None,
+        told: "_Told",
         cause: Cause,
     ) -> InstanceData:
         channel = self._site.channels.get(stored.channel)
         return instance_data(
             stored.instance,
-            correlation(decided(study), previous(before)),
-            tuple(linked),
+            told.correlation,
+            told.orders,
+            told.reconciliation(stored.instance.statement),
             revision=study.revision,
             channel=stored.channel,
             lineage=Lineage(stored.message, cause.message),

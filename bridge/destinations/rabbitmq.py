@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from bridge.amqp import Confirmation, Publication, Publisher, properties
 from bridge.core.events import CONTENT_TYPE
@@ -43,6 +44,11 @@ def destination(publisher: Publisher, exchanges: Mapping[str, Mapping[str, str]]
     return send
 
 
+@lru_cache(maxsize=64)  # thousands of events may be of one moment
+def _timestamp(time: str) -> int:
+    return int(datetime.fromisoformat(time).timestamp())
+
+
 def _publication(event: Outbound, exchange: str) -> Publication:
     headers: dict[str, object] = {f"ce-{name}": value for name, value in event.headers.items()}
     if event.copies:
@@ -57,7 +63,7 @@ def _publication(event: Outbound, exchange: str) -> Publication:
             content_type=CONTENT_TYPE,
             message_id=event.event_id,
             type=event.type,
-            timestamp=int(datetime.fromisoformat(event.time).timestamp()),
+            timestamp=_timestamp(event.time),
             correlation_id=event.correlation_id,
             headers=headers,
         ),

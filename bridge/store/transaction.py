@@ -33,6 +33,7 @@ from bridge.store.rows import (
 
 Pair = tuple[str, str]
 
+_OWED_TOGETHER = 500  # events of one statement: one order may link thousands of objects, each with an event of 5 KB
 _IN_LIMIT = 500  # values in one IN: far below what either database allows
 
 
@@ -368,11 +369,12 @@ class Transaction(Lookups):
 
     def owe(self, events: Sequence[Outbound]) -> list[Outbound]:
         """Queues events in their sequence; returns them with the ids of their rows."""
-        if not events:
-            return []
-        rows = [{"doc": encode(event), "study": event.lane} for event in events]
-        ids = self._insert_numbered(t.outbox, rows)
-        return [msgspec.structs.replace(event, id=row) for event, row in zip(events, ids, strict=True)]
+        owed: list[Outbound] = []
+        for start in range(0, len(events), _OWED_TOGETHER):
+            some = events[start : start + _OWED_TOGETHER]
+            ids = self._insert_numbered(t.outbox, [{"doc": encode(event), "study": event.lane} for event in some])
+            owed += [msgspec.structs.replace(event, id=row) for event, row in zip(some, ids, strict=True)]
+        return owed
 
     # Statements over sets
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import FileDataset
 from pydicom.uid import UID
 
 
@@ -71,6 +72,26 @@ def object_body(examination: Examination) -> bytes:
     return (_object() % marks(examination)).encode("latin-1")
 
 
+def json_body(examination: Examination) -> bytes:
+    """The header of the same object in the DICOM JSON Model (7 KB)."""
+    return (_json() % marks(examination)).encode()
+
+
+def large_body(examination: Examination) -> bytes:
+    """The same header before 512 KB of pixels."""
+    return (_large() % marks(examination)).encode("latin-1")
+
+
+def one_of_many(examination: Examination, number: int) -> bytes:
+    """One of up to 90,000 objects of a study: the same header, without pixels (5 KB)."""
+    body = (_slice() % marks(examination)).encode("latin-1")
+    return body.replace(_FIRST_SLICE.encode(), f".3.{_FIRST + number}".encode())
+
+
+def uid_of_many(examination: Examination, number: int) -> str:
+    return f"{sop_instance_uid(examination)}.{_FIRST + number}"
+
+
 def study_uid(examination: Examination) -> str:
     return _STUDY_UID.replace(str(_NUMBER), str(examination.number))
 
@@ -110,8 +131,45 @@ def _order() -> str:
     return template(_ORDER)
 
 
+_FIRST = 10_000
+_FIRST_SLICE = f".3.{_FIRST}"
+
+
 @cache
 def _object() -> str:
+    return _in_part10(_dataset())
+
+
+@cache
+def _json() -> str:
+    dataset = _dataset()
+    del dataset.PixelData
+    return template(dataset.to_json())
+
+
+@cache
+def _large() -> str:
+    dataset = _dataset()
+    dataset.Rows = dataset.Columns = 512
+    dataset.PixelData = bytes(512 * 512 * 2)
+    return _in_part10(dataset)
+
+
+@cache
+def _slice() -> str:
+    dataset = _dataset()
+    del dataset.PixelData
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(_SOP_INSTANCE_UID + f".{_FIRST}")
+    return _in_part10(dataset)
+
+
+def _in_part10(dataset: FileDataset) -> str:
+    file = BytesIO()
+    dataset.save_as(file)
+    return template(file.getvalue().decode("latin-1"))
+
+
+def _dataset() -> FileDataset:
     """pydicom's CT_small.dcm, pixels and all, with the sample's identifiers."""
     dataset = dcmread(str(get_testdata_file("CT_small.dcm")))
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(_SOP_INSTANCE_UID)
@@ -120,6 +178,4 @@ def _object() -> str:
     dataset.PatientName, dataset.PatientBirthDate, dataset.PatientSex = "Doe^Jane", _BIRTH_DATE, "F"
     for prefix, other in zip("XY", dataset.OtherPatientIDsSequence, strict=True):
         other.PatientID = f"{prefix}{_SAMPLE.patient}"
-    file = BytesIO()
-    dataset.save_as(file)
-    return template(file.getvalue().decode("latin-1"))
+    return dataset

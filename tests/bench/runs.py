@@ -137,13 +137,13 @@ def swallow(node: LocalBroker, program: Program, messages: Sequence[Publication]
                 queues.reach(process, lambda: -queues.waiting(), 0)
 
 
-def fill(node: LocalBroker, messages: Sequence[Publication]) -> None:
-    """Publishes messages, waits for all confirms, and then until the broker has put them where it wants them."""
-    confirmed: list[Confirmation] = []
+def confirmed(node: LocalBroker, messages: Sequence[Publication]) -> None:
+    """Publishes messages and waits for all confirms."""
+    taken: list[Confirmation] = []
     answered = threading.Event()
 
     def done(confirmations: list[Confirmation]) -> None:
-        confirmed.extend(confirmations)
+        taken.extend(confirmations)
         answered.set()
 
     publisher = Publisher(node.url, prepare=lambda: None)
@@ -151,8 +151,13 @@ def fill(node: LocalBroker, messages: Sequence[Publication]) -> None:
     publisher.submit(messages, done)
     answered.wait(_PATIENCE)
     publisher.stop()
-    if confirmed.count(Confirmation.CONFIRMED) != len(messages):
+    if taken.count(Confirmation.CONFIRMED) != len(messages):
         raise Wrong("the broker did not take all messages")
+
+
+def fill(node: LocalBroker, messages: Sequence[Publication]) -> None:
+    """The same, and then until the broker has put them where it wants them."""
+    confirmed(node, messages)
     busy = 1.0
     while busy > _CALM:
         before, began = _cpu_seconds(node.pid), time.monotonic()
