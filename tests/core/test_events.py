@@ -59,6 +59,7 @@ from bridge.core.publishing import (
     published_study,
     routing_keys,
 )
+from bridge.core.reconciliation import reconcile
 from bridge.schema import FOLDER, event_schema, file_name, write
 from tests.core.builders import JANE, JOHN, header, number, order, person, request
 
@@ -128,7 +129,8 @@ def an_instance(said: Statement, orders: tuple[Order, ...], revision: int = 1) -
     return instance_data(
         instance(said),
         decided,
-        orders,
+        tuple(map(published_order, orders)),
+        reconcile(said, orders),
         revision=revision,
         channel="images",
         lineage=Lineage("m1", "m2"),
