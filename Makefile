@@ -10,7 +10,7 @@ CHAOS_SECONDS ?= 120
 SOAK_MESSAGES ?= 1000000
 SOAK_PER_SECOND ?= inf
 
-.PHONY: setup demo test check lowest audit bench soak chaos fuzz schemas kit
+.PHONY: setup demo test check lowest audit bench bench-plot soak chaos fuzz schemas kit
 
 setup: .venv/.complete
 
@@ -43,8 +43,12 @@ audit: setup          # known vulnerabilities of what is installed; asks a servi
 	$(BIN)/python -m pip --quiet --disable-pip-version-check install --group audit
 	$(BIN)/python -m pip freeze --exclude-editable | $(BIN)/pip-audit --strict --no-deps --disable-pip -r /dev/stdin
 
-bench: setup          # speed, as ratios on one machine
-	$(BIN)/python tests/bench/bench.py
+bench: setup          # speed, as ratios on one machine; what was measured goes into bench.json
+	$(BIN)/python tests/bench/bench.py --json bench.json
+
+bench-plot: setup     # the picture and the table of docs/performance.md out of bench.json
+	$(BIN)/python -m pip --quiet --disable-pip-version-check install --group plot
+	$(BIN)/python tests/bench/plot.py bench.json
 
 soak: setup           # a day of traffic and more; what was measured goes into soak.jsonl, a line each percent
 	$(BIN)/python -m tests.bench.soak --messages $(SOAK_MESSAGES) --per-second $(SOAK_PER_SECOND)

@@ -23,6 +23,9 @@ _BATCH = 1000  # events; also the most that are under way
 _MOST_IN_MEMORY = 20_000  # events; beyond it they are left in the table
 _FIRST_DELAY, _LAST_DELAY = 0.1, 5.0  # seconds before another try
 _LOOK_EVERY = 1.0  # seconds between two looks for events of a command beside the service
+# Seconds that confirmed events may stay in the outbox while others come: a transaction for each few of them would
+# take turns with intake's, and what comes next would wait for both.
+_SETTLE_AFTER = 0.2
 _WARN_EVERY = 60.0  # seconds
 _LOOK_BESIDE_OTHERS = 0.2  # the same where other processes leave events all the time
 
@@ -43,6 +46,8 @@ class Relay:
         self._look_every = _LOOK_EVERY if self._from_memory else _LOOK_BESIDE_OTHERS
         self._changed = threading.Condition()
         self._owed: deque[Outbound] = deque()
+        self._confirmed: dict[int, Delivery] = {}  # by row: what the outbox still has to forget
+        self._settle_at = 0.0
         self._behind = True  # the outbox may hold events that are not in memory
         self._tries_refused = True  # what the broker refused before this start
         self._last = 0  # the row of the newest event that was seen
@@ -99,16 +104,20 @@ class Relay:
         """The next events; none when everything is published and the relay is to end."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._behind or self._owed or self._draining, self._look_every)
-                if not self._behind and not self._owed and not self._draining:
+                pause = _SETTLE_AFTER if self._confirmed else self._look_every
+                self._changed.wait_for(lambda: self._behind or self._owed or self._draining, pause)
+                settles = bool(self._confirmed) and (self._behind or not self._owed or self._settles())
+                if not settles and not self._behind:
+                    if self._owed or self._draining:
+                        return [self._owed.popleft() for _ in range(min(_BATCH, len(self._owed)))]
                     self._behind = True  # there may be more in the table than was told
-                if not self._behind:
-                    return [self._owed.popleft() for _ in range(min(_BATCH, len(self._owed)))]
             try:
-                if batch := self._catch_up():
+                if settles:
+                    self._settle()
+                elif batch := self._catch_up():
                     return batch
             except Unavailable as error:
-                log.warning("the outbox cannot be read: %s", error)
+                log.warning("the outbox does not answer: %s", error)
                 with self._changed:
                     self._changed.wait(_LAST_DELAY)
 
@@ -153,18 +162,29 @@ class Relay:
         answered = list(zip(batch, deliveries, strict=True))
         refused = [event.id for event, delivery in answered if delivery is Delivery.REFUSED]
         confirmed = _confirmed(answered)
-        if confirmed or refused:
-            with self._store.write() as db:
-                counted = outbox.settle(db, confirmed)
-                outbox.refuse(db, refused)
-            self._warn_of(counted[Delivery.UNROUTED])
+        if not self._confirmed:
+            self._settle_at = self._monotonic() + _SETTLE_AFTER
+        self._confirmed |= confirmed
         if refused:
+            self._settle(refused)
             self._from_memory = False  # what waits behind them is told apart in the outbox alone
             log.error(
                 "the broker refuses events: what follows of their studies waits until the next start",
                 extra={"events": len(refused)},
             )
         return len(confirmed) == len(batch)
+
+    def _settles(self) -> bool:
+        """Whether what is confirmed has been kept for long enough."""
+        return len(self._confirmed) >= _BATCH or self._monotonic() >= self._settle_at
+
+    def _settle(self, refused: Sequence[int] = ()) -> None:
+        """Forgets what is confirmed. Until then a crash would have it published once more, with the same ids."""
+        with self._store.write() as db:
+            counted = outbox.settle(db, self._confirmed)
+            outbox.refuse(db, refused)
+        self._confirmed = {}
+        self._warn_of(counted[Delivery.UNROUTED])
 
     def _warn_of(self, unrouted: int) -> None:
         """Now and then, with their sum: a site that has no consumer yet sees other warnings, too."""

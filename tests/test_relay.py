@@ -15,6 +15,7 @@ from bridge.relay import Relay
 from bridge.store import outbox
 from bridge.store.store import Store
 from bridge.store.transaction import Transaction
+from tests.faults.traffic import until
 
 PATIENCE = 20.0
 
@@ -204,6 +205,25 @@ def test_events_that_are_told_of_while_the_outbox_is_looked_at_go_out_once_and_i
     assert broker.sent == ["id-0", "id-1"]
 
 
+def test_what_is_confirmed_and_not_forgotten_yet_is_not_published_again_where_the_next_fails(store: Store) -> None:
+    broker = Broker(Delivery.SENT, Delivery.SENT, Delivery.FAILED)
+
+    def send(batch: Sequence[Outbound]) -> Sequence[Delivery]:
+        if len(broker.sent) == 1:  # while one is published the next becomes owed: nothing is forgotten in between
+            relay.owe(owe(store, 1, first=2))
+        return broker.send(batch)
+
+    owe(store, 1)
+    relay = Relay(store, send, time.monotonic)
+    relay.start()
+    until(lambda: not left(store))  # the outbox was read, and memory has taken over
+    relay.owe(owe(store, 1, first=1))
+    until(lambda: len(broker.sent) == 3 and not left(store))
+    assert relay.drain(PATIENCE)
+    assert broker.sent == ["id-0", "id-1", "id-2"]
+    assert counters(store) == {"QUEUED": 0, "SENT": 3}
+
+
 def test_a_site_without_consumers_is_warned_once_a_minute(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     times = iter((0.0, 10.0, 59.0, 61.0))
     seconds = 0.0
@@ -220,6 +240,7 @@ def test_a_site_without_consumers_is_warned_once_a_minute(store: Store, caplog: 
     for number in range(4):
         relay.owe(owe(store, 1, first=number))
         assert called.acquire(timeout=PATIENCE)
+        until(lambda: not left(store))  # they are forgotten, and counted, in the sequence of the times
     assert relay.drain(PATIENCE)
     warned = [record.__dict__["events"] for record in caplog.records if "no queue is bound" in record.message]
     assert warned == [1, 3]
