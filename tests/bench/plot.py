@@ -110,7 +110,8 @@ def main() -> None:
     figure, panels = plt.subplots(3, 1, figsize=(7, 10), layout="constrained")
     throughput(panels[0], said["results"])
     latency(panels[1], said["results"])
-    stored(panels[2], said["stored"])
+    if said["stored"]:
+        stored(panels[2], said["stored"])
     figure.savefig(Path(sys.argv[2]) if len(sys.argv) > 2 else _PICTURE, metadata={"Date": None}, facecolor="white")
     print("\n".join(table(said)))
 
