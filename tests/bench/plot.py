@@ -35,7 +35,7 @@ def throughput(axes: Axes, results: Measured) -> None:
         places = [place + (index - 1) * 0.27 for place, _ in shown]
         axes.bar(places, middle, 0.25, yerr=(low, high), label=name, color=_COLOURS[program], capsize=2)
         for place, speed in zip(places, middle, strict=True):
-            axes.text(place, speed * 1.12, f"{speed:,.0f}", ha="center", fontsize=7)
+            axes.text(place, speed * 1.3, f"{speed:,.0f}", ha="center", fontsize=7)
     axes.set_xticks(range(len(kinds)), [f"{kind}\n{results[kind]['body_bytes'] / 1000:,.0f} KB" for kind in kinds])
     axes.set_yscale("log")
     axes.set_ylim(10, 100_000)
