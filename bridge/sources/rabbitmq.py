@@ -85,20 +85,19 @@ class RabbitMQSource:
         return [one for one, outcome in zip(batch, outcomes, strict=True) if outcome.verb is Verb.RETRY]
 
     def _retry(self, kept: list[Received]) -> bool:
-        """Tries again until our database has taken them, or they are the broker's again; False when told to end."""
+        """Tries again until our database has taken them; False when told to end, and they are the broker's again."""
         self._consumer.pause()
         since, delay = self._clock(), _FIRST_DELAY
         while kept:
             if self._draining.wait(delay):
                 return False
             delay = min(delay * 2, _LAST_DELAY)
-            if not self._consumer.holds(kept[0]):  # given back, or the connection was lost: they come again
-                if self._answers():
-                    break
-            elif self._clock() - since >= self._keep_for:
+            held = self._consumer.holds(kept[0])
+            if held and self._clock() - since >= self._keep_for:
                 log.warning("messages are given back: the database does not answer", extra={"messages": len(kept)})
                 self._consumer.give_back()
-            else:
+            elif held or self._answers():
+                # Also what was given back, or lost with the connection: if its queue is gone, it does not come again.
                 kept = self._hand_over(kept)
         log.info("messages are taken again")
         self._consumer.resume()

@@ -108,6 +108,11 @@ def all_taken(database: Database, count: int) -> Callable[[], bool]:
     return lambda: len({one.body for one in database.taken}) == count
 
 
+def all_came_again(database: Database, count: int) -> Callable[[], bool]:
+    """Taken as they were kept, and as the broker delivered them again: the ledger knows each by its content."""
+    return lambda: len({one.body for one in database.taken if one.redelivered}) == count
+
+
 def is_read(broker: LocalBroker, queue: str) -> bool:
     """Whether anybody asks for messages; a queue still counts readers that hold messages and ask for none."""
     return queue in broker.control("list_consumers")
@@ -146,7 +151,7 @@ def test_what_is_kept_for_too_long_is_the_brokers_again_until_the_database_answe
         assert database.refused.wait(PATIENCE)
         until(lambda: queue.waiting() == 5)
         database.there.set()
-        until(all_taken(database, 5))
+        until(all_came_again(database, 5))
     assert queue.waiting() == 0
 
 
@@ -168,8 +173,23 @@ def test_a_connection_that_is_lost_meanwhile_costs_nothing(amqp_url: str, queue:
         queue.connect(amqp_url)
         until(lambda: queue.waiting() == 5)
         database.there.set()
-        until(all_taken(database, 5))
+        until(all_came_again(database, 5))
     assert queue.waiting() == 0
+
+
+def test_what_was_delivered_from_a_queue_that_is_deleted_meanwhile_is_taken(
+    amqp_url: str, queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database()
+    queue.publish(*bodies(5))
+    with source(amqp_url, database, keep_for=PATIENCE):
+        assert database.refused.wait(PATIENCE)
+        queue.channel.queue_delete(NAME)
+        queue.connection.close()
+        until(lambda: "broker connection ended" in caplog.text)
+        queue.connect(amqp_url)
+        database.there.set()
+        until(all_taken(database, 5))
 
 
 def test_a_letter_that_no_queue_takes_yet_does_not_keep_the_process_from_ending(amqp_url: str, queue: Queue) -> None:

@@ -71,6 +71,7 @@ class Traffic:
         while len(missing := self._obligations - self._subjects) > unrouted:
             with suppress(AMQPError), self.channel() as channel:
                 for method, properties, body in channel.consume(QUEUE, inactivity_timeout=PATIENCE):
+                    missing = self._obligations - self._subjects
                     assert method is not None, f"{len(missing)} events have not come; {service.log[-3:]}"
                     self._take(properties.message_id, body)
                     channel.basic_ack(method.delivery_tag)
