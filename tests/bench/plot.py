@@ -107,7 +107,8 @@ def table(said: Measured) -> list[str]:
 
 def main() -> None:
     said = json.loads(Path(sys.argv[1]).read_text())
-    figure, panels = plt.subplots(3, 1, figsize=(7, 10), layout="constrained")
+    rows = 3 if said["stored"] else 2
+    figure, panels = plt.subplots(rows, 1, figsize=(7, 3.4 * rows), layout="constrained")
     throughput(panels[0], said["results"])
     latency(panels[1], said["results"])
     if said["stored"]:
